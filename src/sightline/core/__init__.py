@@ -1,0 +1,1 @@
+"""Attention, masks, positions and caches: what every network is made of."""

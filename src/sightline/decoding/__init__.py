@@ -1,0 +1,1 @@
+"""Generation: tokens one by one, in beams, or in place."""

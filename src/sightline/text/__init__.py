@@ -1,0 +1,1 @@
+"""Text to tensors: tokenizers, tables, batches."""
