@@ -1,0 +1,78 @@
+"""Writing files so that nobody ever meets half of one.
+
+Every file is written under a temporary name in its own folder, flushed to the disk and renamed, which is atomic on one
+file system. When writing fails (a full disk, an interrupt), the temporary files are removed and the old ones stay.
+"""
+
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from sightline.errors import CheckpointError
+
+
+def write_error(path: Path, error: Exception) -> CheckpointError:
+    """One line about a write that failed: which file, why, what to do."""
+    number = re.search(r"os error (\d+)", str(error))
+    reason = os.strerror(int(number[1])) if number else getattr(error, "strerror", None) or str(error)
+    return CheckpointError(f"cannot write {path}: {reason}; free some space there, or choose a folder you may write to")
+
+
+def _flush(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open folders, and needs no such flush
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_files(
+    folder: Path,
+    writers: Mapping[str, Callable[[Path], object]],
+    *,
+    remove_before: Collection[str] = (),
+    remove_after: Collection[str] = (),
+) -> None:
+    """Write the files of one folder, all or none.
+
+    `writers` gives, for each file name in the order in which the files shall appear, a function that writes the path
+    it is handed. Once all are on the disk, the files of `remove_before` go, the new ones take their places, the files
+    of `remove_after` go. Raises `CheckpointError` naming the file that could not be written.
+
+        replace_files(folder, {"a.txt": lambda path: path.write_text("whole")})
+    """
+    temporaries: dict[str, Path] = {}
+    name = ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, write in writers.items():
+            temporary = temporaries[name] = folder / f".{name}.{secrets.token_hex(4)}.part"
+            temporary.touch(exist_ok=False)
+            mode = stat.S_IMODE(temporary.stat().st_mode)  # what the user's umask allows; safetensors would leave 0600
+            write(temporary)
+            temporary.chmod(mode)
+            _flush(temporary)
+        for name in remove_before:
+            (folder / name).unlink(missing_ok=True)
+        for name, temporary in temporaries.items():
+            os.replace(temporary, folder / name)
+        for name in remove_after:
+            (folder / name).unlink(missing_ok=True)
+        _flush_folder(folder)
+    except (OSError, SafetensorError) as error:
+        raise write_error(folder / name, error) from error
+    finally:
+        for temporary in temporaries.values():
+            temporary.unlink(missing_ok=True)
