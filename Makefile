@@ -10,7 +10,7 @@ WORKERS ?= 2
 
 DEMO = .venv/bin/python examples/demo.py
 BENCH = .venv/bin/python benchmarks/run.py
-PYTEST = OMP_NUM_THREADS=1 .venv/bin/python -m pytest
+PYTEST = .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow bench format clean
