@@ -1,0 +1,136 @@
+"""Block: self-attention, optional cross-attention, feed-forward; and Stack, blocks one after another.
+
+    Vaswani et al. 2017, "Attention Is All You Need", section 3.1 (post-norm); Radford et al. 2019, "Language Models are
+    Unsupervised Multitask Learners", section 2.3 (pre-norm).
+
+Shapes: B batch, T tokens, K keys, S source tokens, W model width, I inner width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+from sightline.core.activation import activation
+from sightline.core.attention import Attention, AttentionConfig
+from sightline.core.cache import FORGETFUL, LayerCache, StackCache
+from sightline.core.linear import Linear
+from sightline.core.mask import Mask
+from sightline.core.sight import Sight
+from sightline.errors import ConfigError
+
+NormPlacement = Literal["pre", "post"]
+
+
+class FeedForward(nn.Module):
+    """Two dense layers with a nonlinearity between: (B, T, W) → (B, T, W)."""
+
+    def __init__(self, width: int, inner: int, nonlinearity: str) -> None:
+        super().__init__()
+        self.inner = Linear(width, inner)
+        self.activation = activation(nonlinearity)
+        self.output = Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.activation(self.inner(x)))  # type: ignore[no-any-return]
+
+
+class Residual(nn.Module):
+    """x plus what a layer makes of it, with the norm before the layer (pre) or after the sum (post)."""
+
+    def __init__(self, width: int, placement: NormPlacement, norm_eps: float, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, eps=norm_eps)
+        self.dropout = nn.Dropout(dropout)
+        self.before = self.norm if placement == "pre" else nn.Identity()
+        self.after = self.norm if placement == "post" else nn.Identity()
+
+    def forward(self, x: Tensor, layer: Callable[[Tensor], Tensor]) -> Tensor:
+        return self.after(x + self.dropout(layer(self.before(x))))  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockConfig:
+    """Sizes and choices of one block.
+
+    attention        the self-attention
+    cross_attention  a second attention whose keys are another text's; None where there is none
+    inner            width between the two dense layers of the feed-forward
+    activation       its nonlinearity, by the name that checkpoints use
+    norm             "pre" (GPT-2) or "post" (BERT)
+    dropout          of what each layer adds, in training
+    limit            a mask that is and-ed to whatever the block is told, such as a local layer's window
+    """
+
+    attention: AttentionConfig
+    inner: int
+    activation: str
+    norm: NormPlacement
+    cross_attention: AttentionConfig | None = None
+    norm_eps: float = 1e-5
+    dropout: float = 0.0
+    limit: Mask | None = None
+
+    def __post_init__(self) -> None:
+        if self.norm not in ("pre", "post"):
+            raise ConfigError(f'norm={self.norm!r} is neither "pre" nor "post"')
+        if self.inner < 1:
+            raise ConfigError(f"inner={self.inner} must be 1 or more")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What cross-attention looks at: hidden states (B, S, W), and who sees them."""
+
+    hidden: Tensor
+    sight: Sight
+
+
+class Block(nn.Module):
+    """One layer of every network here. What it becomes is decided by the Sight that it is given."""
+
+    def __init__(self, config: BlockConfig, scores: nn.Module | None = None) -> None:
+        super().__init__()
+        width, cross = config.attention.width, config.cross_attention
+        self.limit = config.limit
+        self.attention = Attention(config.attention, scores)
+        self.attention_residual = Residual(width, config.norm, config.norm_eps, config.dropout)
+        self.cross_attention = None if cross is None else Attention(cross)
+        self.cross_residual = None if cross is None else Residual(width, config.norm, config.norm_eps, config.dropout)
+        self.feed_forward = FeedForward(width, config.inner, config.activation)
+        self.feed_forward_residual = Residual(width, config.norm, config.norm_eps, config.dropout)
+
+    def forward(
+        self,
+        x: Tensor,
+        sight: Sight,
+        *,
+        keys: Tensor | None = None,
+        cache: LayerCache = FORGETFUL,
+        source: Source | None = None,
+        source_cache: LayerCache = FORGETFUL,
+    ) -> Tensor:
+        """x (B, T, W) → (B, T, W). `keys` (B, K, W) answer instead of x where given; `source` feeds cross-attention."""
+        own = sight.limited(self.limit)
+        x = self.attention_residual(x, lambda y: self.attention(y, own, keys=keys, cache=cache))
+        if self.cross_attention is not None and self.cross_residual is not None and source is not None:
+            cross = self.cross_attention
+            x = self.cross_residual(x, lambda y: cross(y, source.sight, keys=source.hidden, cache=source_cache))
+        return self.feed_forward_residual(x, self.feed_forward)  # type: ignore[no-any-return]
+
+
+class Stack(nn.Module):
+    """Blocks one after another, each with its own part of the cache."""
+
+    def __init__(self, blocks: list[Block]) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, x: Tensor, sight: Sight, cache: StackCache = FORGETFUL) -> Tensor:
+        """x (B, T, W) → (B, T, W)."""
+        for layer, block in enumerate(self.blocks):
+            x = block(x, sight, cache=cache.layer(layer))
+        return x

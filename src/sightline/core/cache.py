@@ -1,0 +1,259 @@
+"""What a stack remembers between calls: KeyValueCache, after projection, and Memory, hidden states before it.
+
+Both give back coordinates, never slot numbers; so masks and positions work on them as on anything else, and no network
+asks whether there is a cache. Before the layers run, `announce` says which tokens come and returns the coordinates of all
+that will answer; then every layer extends its own part.
+
+Shapes: B batch, T new tokens, K all that answer, H heads, D head width, W model width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sightline.core.coordinates import Coordinates
+from sightline.errors import ConfigError, InputError, UnsupportedError
+
+KeyValue = tuple[Tensor, Tensor]
+
+
+class LayerCache(Protocol):
+    """One layer's part of a cache. Every layer calls both, in this order."""
+
+    def recall(self, hidden: Tensor) -> Tensor:
+        """Hidden states (B, K, W) to be projected; `hidden` (B, T, W) are those of the new tokens."""
+
+    def extend(self, project: Callable[[], KeyValue]) -> KeyValue:
+        """Keys and values (B, H, K, D) of all that answer; `project` makes them from what `recall` gave, if wanted."""
+
+
+class StackCache(Protocol):
+    """What a stack asks of its cache."""
+
+    @property
+    def coordinates(self) -> Coordinates | None:
+        """Of the tokens that are remembered; None before the first."""
+
+    def announce(self, new: Coordinates) -> Coordinates:
+        """Say which tokens come; returns the coordinates of all that will answer them, remembered ones first."""
+
+    def layer(self, index: int) -> LayerCache:
+        """The part of layer `index`."""
+
+
+class _Forgetful:
+    """Remembers nothing, for a stack and for each of its layers: the cache of training and of a single forward pass."""
+
+    coordinates = None
+
+    def announce(self, new: Coordinates) -> Coordinates:
+        return new
+
+    def layer(self, index: int) -> LayerCache:
+        return self
+
+    def recall(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+    def extend(self, project: Callable[[], KeyValue]) -> KeyValue:
+        return project()
+
+
+FORGETFUL = _Forgetful()
+
+
+class OnceProjected:
+    """Cross-attention's cache: the source is projected at the first call, and every later call answers from that."""
+
+    def __init__(self) -> None:
+        self.held: KeyValue | None = None
+
+    def recall(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+    def extend(self, project: Callable[[], KeyValue]) -> KeyValue:
+        self.held = project() if self.held is None else self.held
+        return self.held
+
+    def reorder(self, rows: Tensor) -> None:
+        """Keep the rows named by `rows` (int64), in that order."""
+        if self.held is not None:
+            self.held = (self.held[0].index_select(0, rows), self.held[1].index_select(0, rows))
+
+
+class _Store:
+    """One layer's tensors, along an axis of tokens, in a buffer that is allocated once and grows only if it must.
+
+    What is kept always lies in one piece, begin … end − 1; where a window slides, it is moved to the front when the
+    buffer is full, so a slide costs one copy in many steps and no order ever has to be undone.
+    """
+
+    def __init__(self, capacity: int, axis: int) -> None:
+        self.capacity, self.axis = capacity, axis
+        self.buffers: list[Tensor] = []
+        self.begin = self.end = 0
+
+    def append(self, new: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        count = new[0].shape[self.axis]
+        self._make_room(new, count)
+        for buffer, part in zip(self.buffers, new, strict=True):
+            buffer.narrow(self.axis, self.end, count).copy_(part)
+        self.end += count
+        return self.kept()
+
+    def kept(self) -> tuple[Tensor, ...]:
+        return tuple(buffer.narrow(self.axis, self.begin, self.end - self.begin) for buffer in self.buffers)
+
+    def _make_room(self, like: tuple[Tensor, ...], count: int) -> None:
+        held = self.end - self.begin
+        if self.buffers and self.end + count <= self.buffers[0].shape[self.axis]:
+            return
+        kept = self.kept()
+        size = self.capacity if held + count <= self.capacity else 2 * (held + count)
+        fits = bool(self.buffers) and self.buffers[0].shape[self.axis] >= held + count
+        if fits and self.begin >= held:  # source and target do not overlap
+            for buffer, part in zip(self.buffers, kept, strict=True):
+                buffer.narrow(self.axis, 0, held).copy_(part)
+        else:
+            shapes = [[size if axis == self.axis else n for axis, n in enumerate(part.shape)] for part in like]
+            fresh = [part.new_empty(shape) for part, shape in zip(like, shapes, strict=True)]
+            for buffer, part in zip(fresh, kept, strict=False):
+                buffer.narrow(self.axis, 0, held).copy_(part)
+            self.buffers = fresh
+        self.begin, self.end = 0, held
+
+    def drop_oldest(self, keep: int) -> None:
+        self.begin = max(self.begin, self.end - keep)
+
+    def crop(self, length: int) -> None:
+        self.end = min(self.end, self.begin + length)
+
+    def rows(self, index: Tensor) -> None:
+        self.buffers = [buffer.index_select(0, index) for buffer in self.buffers]
+
+    def copy(self) -> _Store:
+        twin = _Store(self.capacity, self.axis)
+        twin.buffers, twin.begin, twin.end = [b.clone() for b in self.buffers], self.begin, self.end
+        return twin
+
+
+class _KeyValueLayer:
+    """Appends projected keys and values in place."""
+
+    def __init__(self, store: _Store, window: int | None) -> None:
+        self.store, self.window = store, window
+
+    def recall(self, hidden: Tensor) -> Tensor:
+        return hidden
+
+    def extend(self, project: Callable[[], KeyValue]) -> KeyValue:
+        key, value = project()
+        if torch.is_grad_enabled() and (key.requires_grad or value.requires_grad):
+            raise UnsupportedError("a KeyValueCache is for inference; call the model under torch.no_grad()")
+        keys, values = self.store.append((key, value))
+        if self.window is not None:
+            self.store.drop_oldest(self.window)
+        return keys, values
+
+
+class _MemoryLayer:
+    """Puts remembered hidden states, detached, before the new ones; projections of both get gradients."""
+
+    def __init__(self, store: _Store, window: int | None) -> None:
+        self.store, self.window = store, window
+
+    def recall(self, hidden: Tensor) -> Tensor:
+        joined = torch.cat([*self.store.kept(), hidden], dim=1)
+        self.store.append((hidden.detach(),))
+        if self.window is not None:
+            self.store.drop_oldest(self.window)
+        return joined
+
+    def extend(self, project: Callable[[], KeyValue]) -> KeyValue:
+        return project()
+
+
+class Cache:
+    """What a stack of layers remembers of the tokens seen so far. Made by `KeyValueCache` or `Memory`."""
+
+    def __init__(self, kind: type[_KeyValueLayer] | type[_MemoryLayer], *, capacity: int, window: int | None) -> None:
+        if capacity < 1 or (window is not None and window < 1):
+            raise ConfigError(f"capacity={capacity} and window={window} must be 1 or more (window may be None)")
+        self.kind, self.capacity, self.window = kind, capacity, window
+        self.coordinates: Coordinates | None = None
+        self.stores: dict[int, _Store] = {}
+
+    @property
+    def length(self) -> int:
+        """How many tokens are remembered."""
+        return 0 if self.coordinates is None else self.coordinates.tokens
+
+    def announce(self, new: Coordinates) -> Coordinates:
+        """Say which tokens come; returns the coordinates of all that will answer them, remembered ones first."""
+        answering = new if self.coordinates is None else self.coordinates.then(new)
+        evicted = 0 if self.window is None else max(0, answering.tokens - self.window)
+        self.coordinates = answering.slice(evicted, answering.tokens)
+        return answering
+
+    def layer(self, index: int) -> LayerCache:
+        """The part of layer `index`."""
+        if index not in self.stores:
+            room = self.capacity if self.window is None else max(self.capacity, 2 * self.window)
+            self.stores[index] = _Store(room, axis=2 if self.kind is _KeyValueLayer else 1)
+        return self.kind(self.stores[index], self.window)
+
+    def reorder(self, rows: Tensor) -> None:
+        """Keep the rows named by `rows` (int64), in that order; a row may be named more than once (beam search)."""
+        if self.coordinates is not None:
+            self.coordinates = self.coordinates.rows(rows)
+        for store in self.stores.values():
+            store.rows(rows)
+
+    def expand(self, times: int) -> None:
+        """Repeat every row `times` times, copies side by side: one prompt, several continuations."""
+        for store in self.stores.values():
+            for buffer in store.buffers[:1]:
+                rows = torch.arange(buffer.shape[0], device=buffer.device).repeat_interleave(times)
+                store.rows(rows)
+        if self.coordinates is not None:
+            self.coordinates = self.coordinates.repeated(times)
+
+    def crop(self, length: int) -> None:
+        """Forget all but the first `length` of the tokens that are remembered."""
+        if length < 0:
+            raise InputError(f"cannot crop a cache to {length} tokens; give 0 or more")
+        if self.coordinates is None or length >= self.length:
+            return
+        self.coordinates = self.coordinates.slice(0, length)
+        for store in self.stores.values():
+            store.crop(length)
+
+    def fork(self) -> Cache:
+        """An independent copy: two continuations of one past."""
+        twin = Cache(self.kind, capacity=self.capacity, window=self.window)
+        twin.coordinates = self.coordinates
+        twin.stores = {index: store.copy() for index, store in self.stores.items()}
+        return twin
+
+
+def KeyValueCache(*, capacity: int = 256, window: int | None = None) -> Cache:
+    """Projected keys and values, for inference.
+
+    capacity  tokens for which room is made at once; beyond, the buffers grow by copying
+    window    how many of the latest tokens are kept between calls; None keeps all. Under a mask where nobody looks back
+              further than `window` positions, eviction changes no result.
+
+    >>> cache = KeyValueCache(capacity=8)
+    >>> cache.announce(Coordinates.consecutive(3)).tokens  # then every layer extends cache.layer(i)
+    3
+    """
+    return Cache(_KeyValueLayer, capacity=capacity, window=window)
+
+
+def Memory(*, length: int) -> Cache:
+    """The last `length` hidden states before projection, detached (Dai et al. 2019, "Transformer-XL", section 3.2)."""
+    return Cache(_MemoryLayer, capacity=length, window=length)

@@ -1,0 +1,151 @@
+"""Coordinates: what is known of each token besides its content.
+
+Masks and position encodings read coordinates, never array indices; so left padding, packing, eviction and chunked
+prefill are no special cases.
+
+Shapes: B batch, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sightline.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Coordinates:
+    """Where each token stands. Every field is (B, T), or (1, T) where all rows agree.
+
+    position    int64: place in its own text, from 0
+    real        bool: not padding; None says that nothing is padded
+    document    int64: which of several packed texts it belongs to; None says that every row is one text
+    token_type  int64: segment (BERT's first or second sentence); None where the caller gave none
+    rank        int64: place in the order of a permuted mask; a prefix has rank 0
+    start       known on the host: positions are start, start + 1, … in every row and nothing is padded
+
+    >>> Coordinates.consecutive(3, start=4).position
+    tensor([[4, 5, 6]])
+    """
+
+    position: Tensor
+    real: Tensor | None = None
+    document: Tensor | None = None
+    token_type: Tensor | None = None
+    rank: Tensor | None = None
+    start: int | None = None
+
+    @staticmethod
+    def consecutive(tokens: int, *, start: int = 0, device: torch.device | str | None = None) -> Coordinates:
+        """Coordinates of `tokens` tokens in a row, nothing padded."""
+        return Coordinates(position=torch.arange(start, start + tokens, device=device)[None], start=start)
+
+    @staticmethod
+    def padded(real: Tensor) -> Coordinates:
+        """Coordinates of padded rows: position = index minus leading padding.
+
+        Padding takes the position of its nearest real token, so that it never reaches past a table of positions.
+        real: bool (B, T), True for tokens that are not padding.
+        """
+        seen = real.long().cumsum(-1)
+        leading = (seen == 0).sum(-1, keepdim=True)  # (B, 1)
+        trailing = ((seen == seen[:, -1:]) & ~real).sum(-1, keepdim=True)
+        last = (real.shape[-1] - trailing - leading - 1).clamp(min=0)
+        index = torch.arange(real.shape[-1], device=real.device)
+        return Coordinates(position=torch.minimum((index - leading).clamp(min=0), last), real=real)
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens stand in a row, padding included."""
+        return self.position.shape[-1]
+
+    @property
+    def end(self) -> int:
+        """The position after the last one, where the host knows it; raises InputError where it does not."""
+        if self.start is None:
+            raise InputError("the host does not know where these tokens end; ask only when `start` is known")
+        return self.start + self.tokens
+
+    def same_places(self, other: Coordinates) -> bool:
+        """Whether both are known on the host to describe the same tokens in the same order."""
+        if self is other:
+            return True
+        return self.start is not None and self.start == other.start and self.tokens == other.tokens
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Coordinates:
+        """Every tensor changed by `change`; what the host knew of `start` is forgotten."""
+        held: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "start"}
+        changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in held.items()}
+        return Coordinates(**changed)
+
+    def to(self, device: torch.device | str) -> Coordinates:
+        """The same coordinates on another device."""
+        return replace(self.each(lambda t: t.to(device)), start=self.start)
+
+    def slice(self, begin: int, end: int) -> Coordinates:
+        """Tokens begin … end − 1 of every row."""
+        start = None if self.start is None else self.start + begin
+        return replace(self.each(lambda t: t[:, begin:end]), start=start)
+
+    def rows(self, index: Tensor) -> Coordinates:
+        """The rows named by `index`, in that order; coordinates shared by all rows stay shared."""
+        return replace(self.each(lambda t: t if t.shape[0] == 1 else t.index_select(0, index)), start=self.start)
+
+    def repeated(self, times: int) -> Coordinates:
+        """Every row `times` times, copies side by side; coordinates shared by all rows stay shared."""
+        return replace(
+            self.each(lambda t: t if t.shape[0] == 1 else t.repeat_interleave(times, dim=0)), start=self.start
+        )
+
+    def at(self, row: Tensor, token: Tensor) -> Coordinates:
+        """Every field (): one token of one row, both named by index tensors, as compiled kernels ask for it."""
+        return self.each(lambda t: t[row if t.shape[0] > 1 else 0, token])
+
+    def following(self, tokens: int) -> Coordinates:
+        """Coordinates of `tokens` real tokens that continue each row: next positions, same document and segment.
+
+        Raises InputError where ranks are in use, since nobody can know the next one.
+        """
+        if self.rank is not None:
+            raise InputError("tokens that continue a permuted row need ranks of their own; pass ranks")
+        steps = torch.arange(1, tokens + 1, device=self.position.device)
+        last = [None if t is None else t[:, -1:].expand(-1, tokens) for t in (self.document, self.token_type)]
+        start = None if self.start is None else self.end
+        return Coordinates(position=self.position[:, -1:] + steps, document=last[0], token_type=last[1], start=start)
+
+    def as_queries(self) -> Coordinates:
+        """Every field (B, T, 1), to be compared with keys (B, 1, T)."""
+        return self.each(lambda t: t[:, :, None])
+
+    def as_keys(self) -> Coordinates:
+        """Every field (B, 1, T)."""
+        return self.each(lambda t: t[:, None, :])
+
+    def then(self, later: Coordinates) -> Coordinates:
+        """These tokens followed by `later` ones, row by row.
+
+        A field that only one side has is filled in where its absence has a meaning (nothing padded, one document,
+        segment 0); ranks have no such meaning, and a mixture raises InputError.
+        """
+        if (self.rank is None) != (later.rank is None):
+            raise InputError("some of these tokens have a rank and some have none; give ranks to all or to none")
+        joined: dict[str, Any] = {
+            name: _join(getattr(self, name), getattr(later, name), self.position, later.position, fill)
+            for name, fill in (("position", 0), ("real", 1), ("document", 0), ("token_type", 0), ("rank", 0))
+        }
+        follows = self.start is not None and later.start == self.start + self.tokens
+        return Coordinates(**joined, start=self.start if follows else None)
+
+
+def _join(early: Tensor | None, late: Tensor | None, before: Tensor, after: Tensor, fill: int) -> Tensor | None:
+    if early is None and late is None:
+        return None
+    early = torch.full_like(before, fill).to(late.dtype) if early is None and late is not None else early
+    late = torch.full_like(after, fill).to(early.dtype) if late is None and early is not None else late
+    rows = max(early.shape[0], late.shape[0])  # type: ignore[union-attr]
+    return torch.cat([early.expand(rows, -1), late.expand(rows, -1)], dim=1)  # type: ignore[union-attr]

@@ -1,0 +1,331 @@
+"""Mask: who may attend to whom, as data.
+
+A mask is a small frozen expression without tensors inside, closed under `&`, `|` and `~`. True means *may attend*,
+everywhere, as in PyTorch's boolean masks. The same object drives the kernel, the probe and the picture on the page.
+
+    >>> see = Causal() & SlidingWindow(256) | Prefix(32)
+    >>> str(see)
+    'causal & sliding_window(256) | prefix(32)'
+    >>> Mask.parse(str(see)) == see
+    True
+
+Shapes: B batch, Q queries, K keys.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from sightline.core.coordinates import Coordinates
+from sightline.errors import ConfigError, InputError
+
+
+class Mask(ABC):
+    """A rule over the coordinates of a query and a key. The leaves and connectives below are all there are."""
+
+    binds: ClassVar[int] = 4  # how tightly the text form binds: leaf 4, ~ 3, & 2, | 1
+    reads: ClassVar[str] = ""  # the optional coordinate that the rule cannot do without
+
+    def __and__(self, other: Mask) -> Mask:
+        return And(self, other)
+
+    def __or__(self, other: Mask) -> Mask:
+        return Or(self, other)
+
+    def __invert__(self) -> Mask:
+        return Not(self)
+
+    @abstractmethod
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        """Whether the query may attend to the key, elementwise over coordinates that broadcast against each other."""
+
+    def table(self, queries: Coordinates, keys: Coordinates) -> Tensor:
+        """Who may attend to whom: bool (B, Q, K).
+
+        Raises InputError when the mask reads a coordinate that was not given.
+
+        >>> Causal().table(Coordinates.consecutive(1, start=1), Coordinates.consecutive(3)).tolist()
+        [[[True, True, False]]]
+        """
+        for leaf in self.leaves():
+            if leaf.reads and (getattr(queries, leaf.reads) is None or getattr(keys, leaf.reads) is None):
+                raise _unread(leaf, leaf.reads)
+        seen = self.rule(queries.as_queries(), keys.as_keys())
+        rows = max(queries.position.shape[0], keys.position.shape[0])
+        return seen.expand(rows if seen.shape[0] > 1 else 1, queries.tokens, keys.tokens)
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        """Whether the host knows, without looking at any tensor, that every query sees every key."""
+        return False
+
+    def leaves(self) -> tuple[Mask, ...]:
+        """The rules that the expression is made of, from left to right."""
+        return (self,)
+
+    def conjuncts(self) -> tuple[Mask, ...]:
+        """The parts whose and is the whole."""
+        return (self,)
+
+    def written(self, python: bool) -> str:
+        """The expression as Python, `Causal() | Prefix(4)`, or as text, `causal | prefix(4)`."""
+        values = ", ".join(str(value) if python else str(value).lower() for value in _values(self))
+        if python:
+            return f"{type(self).__name__}({values})"
+        return f"{_snake(type(self).__name__)}({values})" if values else _snake(type(self).__name__)
+
+    def __str__(self) -> str:
+        return self.written(python=False)
+
+    def __repr__(self) -> str:
+        return self.written(python=True)
+
+    @staticmethod
+    def parse(text: str) -> Mask:
+        """The mask that `str` wrote. Raises ConfigError that names what it could not read."""
+        return _parse(text)
+
+
+def _values(mask: Mask) -> list[object]:
+    """A leaf's values in order, trailing defaults left out."""
+    values = [getattr(mask, f.name) for f in fields(mask)]  # type: ignore[arg-type]
+    defaults = [f.default for f in fields(mask)]  # type: ignore[arg-type]
+    while values and values[-1] == defaults[len(values) - 1]:
+        values.pop()
+    return values
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def _grouped(mask: Mask, python: bool, at_least: int) -> str:
+    return mask.written(python) if mask.binds >= at_least else f"({mask.written(python)})"
+
+
+def _check_size(what: str, size: object, least: int, remedy: str) -> None:
+    if isinstance(size, bool) or not isinstance(size, int) or size < least:
+        raise ConfigError(f"a {what} of {size} positions cannot be: {remedy}")
+
+
+def _unread(leaf: Mask, what: str) -> InputError:
+    return InputError(f"the mask {leaf} reads each token's {what}, and none was given; pass {what}s")
+
+
+def _everyone(query: Coordinates, key: Coordinates) -> Tensor:
+    return torch.ones_like(query.position + key.position, dtype=torch.bool)
+
+
+@dataclass(frozen=True, repr=False)
+class Bidirectional(Mask):
+    """Everyone sees everyone (BERT)."""
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        return _everyone(query, key)
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        return True
+
+
+@dataclass(frozen=True, repr=False)
+class Causal(Mask):
+    """A token sees itself and what stands before it (GPT)."""
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        return key.position <= query.position
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        return queries.start is not None and keys.start is not None and keys.end <= queries.start + 1
+
+
+@dataclass(frozen=True, repr=False)
+class SlidingWindow(Mask):
+    """A token sees those nearer than `size` positions, on both sides: |query − key| < size."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        _check_size("sliding window", self.size, 1, "give a whole number, 1 or more (1 shows a token only itself)")
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        return (query.position - key.position).abs() < self.size
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        if queries.start is None or keys.start is None:
+            return False
+        return max(queries.end - 1 - keys.start, keys.end - 1 - queries.start) < self.size
+
+
+@dataclass(frozen=True, repr=False)
+class Prefix(Mask):
+    """Everyone sees the first `size` positions of the row (the bidirectional part of a prefix LM)."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        _check_size("prefix", self.size, 0, "give a whole number, 0 or more")
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        return _everyone(query, key) & (key.position < self.size)
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        return keys.start is not None and keys.end <= self.size
+
+
+@dataclass(frozen=True, repr=False)
+class Permuted(Mask):
+    """A token sees those of lower or equal rank in an order; `strict` hides it from itself (XLNet's query stream).
+
+    A prefix has rank 0, so prefixes may differ from row to row.
+    """
+
+    strict: bool = False
+    reads: ClassVar[str] = "rank"
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        if query.rank is None or key.rank is None:
+            raise _unread(self, "rank")
+        return key.rank < query.rank if self.strict else key.rank <= query.rank
+
+
+@dataclass(frozen=True, repr=False)
+class SameDocument(Mask):
+    """A token sees only its own text, where several are packed into one row; else everyone."""
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        if query.document is None and key.document is None:
+            return _everyone(query, key)
+        first = torch.zeros((), dtype=torch.long, device=query.position.device)
+        theirs, own = key.document, query.document
+        return (first if theirs is None else theirs) == (first if own is None else own)
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        return queries.document is None and keys.document is None
+
+
+@dataclass(frozen=True, repr=False)
+class NotPadding(Mask):
+    """Nobody sees padding."""
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        everyone = _everyone(query, key)
+        return everyone if key.real is None else everyone & key.real
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        return keys.real is None
+
+
+@dataclass(frozen=True, repr=False)
+class And(Mask):
+    """What both sides allow."""
+
+    left: Mask
+    right: Mask
+    binds: ClassVar[int] = 2
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        return self.left.rule(query, key) & self.right.rule(query, key)
+
+    def leaves(self) -> tuple[Mask, ...]:
+        return self.left.leaves() + self.right.leaves()
+
+    def conjuncts(self) -> tuple[Mask, ...]:
+        return self.left.conjuncts() + self.right.conjuncts()
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        return self.left.sees_all(queries, keys) and self.right.sees_all(queries, keys)
+
+    def written(self, python: bool) -> str:
+        left, right = _grouped(self.left, python, self.binds), _grouped(self.right, python, self.binds + 1)
+        return f"{left} & {right}"
+
+
+@dataclass(frozen=True, repr=False)
+class Or(Mask):
+    """What either side allows."""
+
+    left: Mask
+    right: Mask
+    binds: ClassVar[int] = 1
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        return self.left.rule(query, key) | self.right.rule(query, key)
+
+    def leaves(self) -> tuple[Mask, ...]:
+        return self.left.leaves() + self.right.leaves()
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        return self.left.sees_all(queries, keys) or self.right.sees_all(queries, keys)
+
+    def written(self, python: bool) -> str:
+        left, right = _grouped(self.left, python, self.binds), _grouped(self.right, python, self.binds + 1)
+        return f"{left} | {right}"
+
+
+@dataclass(frozen=True, repr=False)
+class Not(Mask):
+    """What the inner mask forbids."""
+
+    inner: Mask
+    binds: ClassVar[int] = 3
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        return ~self.inner.rule(query, key)
+
+    def leaves(self) -> tuple[Mask, ...]:
+        return self.inner.leaves()
+
+    def written(self, python: bool) -> str:
+        return f"~{_grouped(self.inner, python, self.binds)}"
+
+
+LEAVES: tuple[type[Mask], ...] = (Bidirectional, Causal, SlidingWindow, Prefix, Permuted, SameDocument, NotPadding)
+_BY_NAME = {_snake(leaf.__name__): leaf for leaf in LEAVES}
+_LONGEST = 2000
+
+
+def _parse(text: str) -> Mask:
+    """The text form is a subset of Python's expressions; it is read as a syntax tree and never executed."""
+    if len(text) > _LONGEST:
+        raise ConfigError(f"a mask of {len(text)} characters is too long; at most {_LONGEST}")
+    try:
+        return _build(ast.parse(text.strip(), mode="eval").body, text)
+    except (SyntaxError, RecursionError, MemoryError, ValueError):
+        raise ConfigError(f"cannot read the mask {text!r}: join {', '.join(_BY_NAME)} with &, |, ~ and ()") from None
+
+
+def _build(node: ast.expr, text: str) -> Mask:
+    match node:
+        case ast.BinOp(left=left, op=ast.BitAnd(), right=right):
+            return _build(left, text) & _build(right, text)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _build(left, text) | _build(right, text)
+        case ast.UnaryOp(op=ast.Invert(), operand=inner):
+            return ~_build(inner, text)
+        case ast.Name(id=name):
+            return _leaf(name, [], text)
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+            return _leaf(name, args, text)
+    raise ConfigError(f"cannot read {ast.unparse(node)!r} in the mask {text!r}: expected one of {', '.join(_BY_NAME)}")
+
+
+def _leaf(name: str, args: list[ast.expr], text: str) -> Mask:
+    kind = _BY_NAME.get(_snake(name))
+    if kind is None:
+        near = difflib.get_close_matches(name, _BY_NAME, n=1)
+        meant = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(_BY_NAME)}"
+        raise ConfigError(f"there is no mask {name!r} (in {text!r}): {meant}")
+    truths = {"true": True, "false": False}
+    values = [truths.get(arg.id) if isinstance(arg, ast.Name) else ast.literal_eval(arg) for arg in args]
+    try:
+        return kind(*values)
+    except TypeError:
+        takes = ", ".join(f.name for f in fields(kind)) or "no value"  # type: ignore[arg-type]
+        raise ConfigError(f"cannot read {name!r} in the mask {text!r}: it takes {takes}") from None

@@ -1,0 +1,107 @@
+"""Sight: a mask resolved for one set of queries and keys, once per forward pass.
+
+Every layer of a stack shares one Sight; a layer with a limit of its own narrows it, and equal limits share the result.
+What the kernel may take for granted (nothing to mask, plain causal order) is decided here from facts known on the host,
+never from device values.
+
+Shapes: B batch, Q queries, K keys.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from sightline.core.coordinates import Coordinates
+from sightline.core.mask import Causal, Mask, NotPadding, SameDocument
+from sightline.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
+
+KERNELS = ("auto", "reference", "sdpa", "flex")
+
+
+class Sight:
+    """Who sees whom, for these queries and these keys.
+
+    mask     the rule; `NotPadding()`, and `SameDocument()` where rows are packed, are always and-ed to it
+    allowed  bool (B or 1, Q, K), and-ed too: what no rule expresses
+    kernel   "auto", or the name of one of the routes that `attend` can take
+
+    >>> from sightline.core.mask import Causal
+    >>> Sight(Causal(), Coordinates.consecutive(2)).table.tolist()
+    [[[True, False], [True, True]]]
+    """
+
+    def __init__(
+        self,
+        mask: Mask,
+        queries: Coordinates,
+        keys: Coordinates | None = None,
+        *,
+        allowed: Tensor | None = None,
+        kernel: str = "auto",
+    ) -> None:
+        if kernel not in KERNELS:
+            raise ConfigError(f"there is no attention kernel {kernel!r}; choose one of {', '.join(KERNELS)}")
+        self.mask, self.queries, self.keys = mask, queries, queries if keys is None else keys
+        self.allowed, self.kernel = allowed, kernel
+        if allowed is not None and allowed.shape[-2:] != (self.queries.tokens, self.keys.tokens):
+            shape, wanted = tuple(allowed.shape), (self.queries.tokens, self.keys.tokens)
+            raise InputError(f"`allowed` has shape {shape}; its last two sizes must be (queries, keys) = {wanted}")
+        self._narrowed: dict[Mask, Sight] = {}
+
+    def limited(self, limit: Mask | None) -> Sight:
+        """This sight and-ed with a layer's limit; the same limit gives the same Sight."""
+        if limit is None:
+            return self
+        if limit not in self._narrowed:
+            self._narrowed[limit] = Sight(
+                self.mask & limit, self.queries, self.keys, allowed=self.allowed, kernel=self.kernel
+            )
+        return self._narrowed[limit]
+
+    @cached_property
+    def rule(self) -> Mask:
+        """The mask with all that is always and-ed to it."""
+        rule = self.mask
+        if self.keys.real is not None:
+            rule = rule & NotPadding()
+        if self.queries.document is not None or self.keys.document is not None:
+            rule = rule & SameDocument()
+        return rule
+
+    @cached_property
+    def table(self) -> Tensor:
+        """Who may attend to whom: bool (B or 1, Q, K)."""
+        table = self.rule.table(self.queries, self.keys)
+        return table if self.allowed is None else table & self.allowed
+
+    @cached_property
+    def block_mask(self) -> BlockMask:
+        """The rule in the form that FlexAttention takes: compiled into the kernel, hidden blocks left out."""
+        from torch.nn.attention.flex_attention import create_block_mask
+
+        rule, queries, keys = self.rule, self.queries, self.keys
+
+        def may_attend(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return rule.rule(queries.at(row, query), keys.at(row, key))
+
+        rows = max(queries.position.shape[0], keys.position.shape[0])
+        device = queries.position.device.type
+        return create_block_mask(may_attend, rows, None, queries.tokens, keys.tokens, device=device)
+
+    @cached_property
+    def sees_all(self) -> bool:
+        """Whether the host knows that every query sees every key."""
+        return self.allowed is None and self.rule.sees_all(self.queries, self.keys)
+
+    @cached_property
+    def plain_causal(self) -> bool:
+        """Whether the host knows that query i sees exactly keys 0 … i: the one case of a kernel's own `is_causal`."""
+        if self.allowed is not None or self.queries.start is None or not self.queries.same_places(self.keys):
+            return False
+        return [part for part in self.rule.conjuncts() if not part.sees_all(self.queries, self.keys)] == [Causal()]

@@ -1,0 +1,121 @@
+"""Heads: what is asked of a network's hidden states.
+
+A head is called with hidden states (B, T, W) and the coordinates of their tokens, and gives logits.
+
+Shapes: B batch, T tokens, W model width, V vocabulary, L labels.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sightline.core.activation import activation
+from sightline.core.coordinates import Coordinates
+from sightline.core.linear import Linear, PackedWeight, linear
+from sightline.networks.embedding import TokenEmbedding
+
+Pick = Literal["first", "last"]
+
+
+class Transform(nn.Module):
+    """Dense, nonlinearity, norm: what BERT puts before its vocabulary (Devlin et al. 2019, appendix A.2)."""
+
+    def __init__(self, width: int, nonlinearity: str, norm_eps: float) -> None:
+        super().__init__()
+        self.dense = Linear(width, width)
+        self.activation = activation(nonlinearity)
+        self.norm = nn.LayerNorm(width, eps=norm_eps)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return self.norm(self.activation(self.dense(hidden)))  # type: ignore[no-any-return]
+
+
+class LMHead(nn.Module):
+    """Hidden states to logits over the vocabulary, (B, T, W) → (B, T, V).
+
+    tied       the embedding whose matrix is used (Press and Wolf 2017); None gives the head a matrix of its own
+    transform  what comes before it, if anything
+    """
+
+    def __init__(
+        self, width: int, vocabulary: int, *, tied: TokenEmbedding | None, transform: Transform | None, bias: bool
+    ) -> None:
+        super().__init__()
+        self.tied = (tied,)  # in a tuple: the embedding belongs to the network, not to the head
+        self.weight = nn.Parameter(torch.empty(vocabulary, width)) if tied is None else None
+        self.bias = nn.Parameter(torch.zeros(vocabulary)) if bias else None
+        self.transform = transform
+        self.packed = PackedWeight()
+
+    @property
+    def matrix(self) -> Tensor:
+        """(V, W)."""
+        (tied,) = self.tied
+        return tied.weight if tied is not None else self.weight  # type: ignore[return-value]
+
+    def forward(self, hidden: Tensor, at: Coordinates | None = None) -> Tensor:
+        hidden = hidden if self.transform is None else self.transform(hidden)
+        return linear(hidden, self.matrix, self.bias, self.packed)
+
+    def log_prob(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Log-probability of each target: hidden (…, W), targets (…) → (…), in nats."""
+        logits = self(hidden)
+        return -F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
+
+
+def pick(hidden: Tensor, at: Coordinates, which: Pick) -> Tensor:
+    """The hidden state of each row's first or last real token: (B, T, W) → (B, W)."""
+    if at.real is None:
+        return hidden[:, 0 if which == "first" else -1]
+    index = torch.arange(at.tokens, device=hidden.device)
+    far = at.tokens if which == "first" else -1
+    places = torch.where(at.real, index, far)
+    place = places.min(-1).values if which == "first" else places.max(-1).values
+    return hidden[torch.arange(len(hidden), device=hidden.device), place.clamp(0, at.tokens - 1)]
+
+
+class Pooler(nn.Module):
+    """One vector a row, (B, T, W) → (B, W): a token's hidden state through a dense layer and a nonlinearity."""
+
+    def __init__(self, width: int, nonlinearity: str = "tanh") -> None:
+        super().__init__()
+        self.dense = Linear(width, width)
+        self.activation = activation(nonlinearity)
+
+    def forward(self, hidden: Tensor, at: Coordinates) -> Tensor:
+        return self.activation(self.dense(pick(hidden, at, "first")))
+
+
+class SequenceHead(nn.Module):
+    """Logits for the whole row, (B, T, W) → (B, L): a classifier of texts, or of pairs, or next-sentence prediction.
+
+    It reads what the pooler gives, or, without one, the row's last real token (GPT-2).
+    """
+
+    def __init__(
+        self, width: int, labels: int, *, pooler: Pooler | None, dropout: float = 0.0, bias: bool = True
+    ) -> None:
+        super().__init__()
+        self.pooler = pooler
+        self.dropout = nn.Dropout(dropout)
+        self.output = Linear(width, labels, bias)
+
+    def forward(self, hidden: Tensor, at: Coordinates) -> Tensor:
+        pooled = pick(hidden, at, "last") if self.pooler is None else self.pooler(hidden, at)
+        return self.output(self.dropout(pooled))  # type: ignore[no-any-return]
+
+
+class TokenHead(nn.Module):
+    """Logits for every token, (B, T, W) → (B, T, L): tags, or with two labels a span's start and end."""
+
+    def __init__(self, width: int, labels: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.output = Linear(width, labels)
+
+    def forward(self, hidden: Tensor, at: Coordinates | None = None) -> Tensor:
+        return self.output(self.dropout(hidden))  # type: ignore[no-any-return]
