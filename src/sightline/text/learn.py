@@ -1,0 +1,86 @@
+"""A tokenizer learned from texts: BERT's WordPiece or GPT-2's byte-level BPE, small enough for small models.
+
+Learning is deterministic: the same texts give the same tokens with the same ids.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from tokenizers import models, normalizers, pre_tokenizers, trainers
+
+from sightline.errors import ConfigError, InputError
+from sightline.text.pipelines import BERT_TOKENS, GPT2_TOKENS, bert_pipeline, gpt2_pipeline
+from sightline.text.tokenizer import Tokenizer
+
+# In the order of their ids: padding is 0, as in BERT's own vocabularies.
+BERT_ORDER = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def _learn_wordpiece(texts: list[str], vocabulary: int, lowercase: bool) -> Tokenizer:
+    def train(size: int, first: list[str]) -> dict[str, int]:
+        backend = bert_pipeline({token: id for id, token in enumerate(BERT_ORDER)}, BERT_TOKENS, lowercase=lowercase)
+        trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=first, show_progress=False)
+        backend.train_from_iterator(texts, trainer)
+        return backend.get_vocab()
+
+    # The trainer numbers the letters within words (`##a`) in the order of a hash table, which differs from run to run,
+    # and breaks ties by these numbers. A first run that learns nothing else finds them; the second gets them sorted.
+    letters = train(0, BERT_ORDER)
+    within = sorted(piece for piece in letters if piece.startswith("##") and len(piece) == 3)
+    _check_room(vocabulary, len(letters))
+    pieces = train(vocabulary, BERT_ORDER + within)
+    return Tokenizer(bert_pipeline(pieces, BERT_TOKENS, lowercase=lowercase), names=BERT_TOKENS, makes_types=True)
+
+
+def _learn_bytelevel(texts: list[str], vocabulary: int, lowercase: bool) -> Tokenizer:
+    first = [GPT2_TOKENS["eos"]]
+    _check_room(vocabulary, len(first) + 256)
+    backend = gpt2_pipeline(models.BPE(), GPT2_TOKENS)
+    if lowercase:
+        backend.normalizer = normalizers.Lowercase()
+    # Every byte has a token, so that every text has tokens.
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=first,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return Tokenizer(backend, names=GPT2_TOKENS, makes_types=False)
+
+
+def _check_room(vocabulary: int, smallest: int) -> None:
+    if vocabulary < smallest:
+        raise ConfigError(
+            f"vocabulary is {vocabulary}, but the special tokens and single characters alone are {smallest}; "
+            f"ask for at least {smallest}, better several times as many"
+        )
+
+
+def learn_tokenizer(
+    texts: Iterable[str],
+    *,
+    kind: Literal["wordpiece", "bytelevel-bpe"] = "wordpiece",
+    vocabulary: int = 8000,
+    lowercase: bool | None = None,
+) -> Tokenizer:
+    """Learn `vocabulary` tokens from texts, or as many as the texts have.
+
+    `wordpiece` is BERT's: `[PAD] [UNK] [CLS] [SEP] [MASK]` are ids 0 to 4, text is lower-cased unless told otherwise.
+    `bytelevel-bpe` is GPT-2's: `<|endoftext|>` is id 0, case stays unless told otherwise.
+
+    Raises `InputError` where there is no text to learn from, `ConfigError` for a vocabulary that is too small.
+
+    >>> tokenizer = learn_tokenizer(["the first text", "the second"], vocabulary=100)
+    """
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"row {row} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
+    if not any(text.strip() for text in texts):
+        raise InputError("no text to learn a tokenizer from: every row is empty; give some texts")
+    if kind == "wordpiece":
+        return _learn_wordpiece(texts, vocabulary, lowercase is not False)
+    if kind == "bytelevel-bpe":
+        return _learn_bytelevel(texts, vocabulary, lowercase is True)
+    raise ConfigError(f"kind is {kind!r}; choose 'wordpiece' (as BERT) or 'bytelevel-bpe' (as GPT-2)")

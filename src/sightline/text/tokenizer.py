@@ -1,0 +1,249 @@
+"""The tokenizer of a model: text to ids and back, on the `tokenizers` library.
+
+Padding and cutting are done here, on the rows of one call: the library keeps both as settings of the tokenizer itself,
+where one caller's choice silently cuts another's text.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import tokenizers
+import torch
+from tokenizers import AddedToken, models
+
+from sightline.errors import InputError
+from sightline.text.encoding import Encoding, Side, kept_by_longest_first, pad, real_tokens
+from sightline.text.special import special_tokens
+from sightline.text.stream import DecodeStream
+
+Kind = Literal["wordpiece", "bytelevel-bpe", "bpe", "unigram", "wordlevel"]
+
+
+def _kind(backend: tokenizers.Tokenizer) -> Kind:
+    model = backend.model
+    if isinstance(model, models.WordPiece):
+        return "wordpiece"
+    if isinstance(model, models.BPE):
+        # Through its state, because the step may stand inside a sequence of steps.
+        decoder = backend.decoder
+        return "bytelevel-bpe" if decoder is not None and b"ByteLevel" in decoder.__getstate__() else "bpe"
+    return "unigram" if isinstance(model, models.Unigram) else "wordlevel"
+
+
+def _rows(texts: str | Sequence[str], pairs: str | Sequence[str] | None) -> list[str] | list[tuple[str, str]]:
+    """The arguments of a call as a list of texts or of pairs; a str is a list of one."""
+    first = [texts] if isinstance(texts, str) else list(texts)
+    if not first:
+        raise InputError("no texts: the list is empty; give at least one text")
+    _check_texts(first, "row")
+    if pairs is None:
+        return first
+    second = [pairs] if isinstance(pairs, str) else list(pairs)
+    if len(first) != len(second):
+        raise InputError(f"{len(first)} texts but {len(second)} pairs; give one second text for each first")
+    _check_texts(second, "the second text of row")
+    return list(zip(first, second, strict=True))
+
+
+def _check_texts(texts: Sequence[str], where: str) -> None:
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"{where} {row} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
+
+
+def _check_unicode(rows: Iterable[str | tuple[str, str]]) -> None:
+    """Name the row that holds half a surrogate pair, the one kind of str that is not text."""
+    for row, text in enumerate(rows):
+        try:
+            "".join(text).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"row {row} is not valid Unicode at character {error.start} ({error.reason}); "
+                "decode the file with its right encoding, or with errors='replace'"
+            ) from None
+
+
+class Tokenizer:
+    """Turns text into the tensors a model takes, and ids into text. `sightline.load(…).tokenizer` is one.
+
+    >>> encoding = model.tokenizer(["two texts", "at once"])
+    >>> model(**encoding).last_hidden_state
+    >>> model.tokenizer.decode(model.tokenizer.encode("a text"))
+    """
+
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        *,
+        names: Mapping[str, str],
+        makes_types: bool,
+        max_length: int | None = None,
+    ) -> None:
+        """`names` gives a token for each role of `SpecialTokens` that there is; `makes_types`: `token_type_ids` too.
+
+        The tokenizer takes `backend` over, and clears what it says about padding and cutting.
+        """
+        backend.no_padding()
+        backend.no_truncation()
+        self.backend = backend
+        self.special = special_tokens(backend, names)
+        self.makes_types = makes_types
+        self.max_length = max_length
+        self.kind: Kind = _kind(backend)
+
+    def __len__(self) -> int:
+        """The number of tokens, added ones included."""
+        return self.backend.get_vocab_size()
+
+    def __contains__(self, token: str) -> bool:
+        return self.backend.token_to_id(token) is not None
+
+    def __repr__(self) -> str:
+        limit = "" if self.max_length is None else f", max_length {self.max_length}"
+        return f"Tokenizer({self.kind}, {len(self)} tokens{limit}, {self.special})"
+
+    def __call__(
+        self,
+        texts: str | Sequence[str],
+        pairs: str | Sequence[str] | None = None,
+        *,
+        add_special_tokens: bool = True,
+        padding_side: Side | None = None,
+        max_length: int | None = None,
+        truncation: bool = False,
+    ) -> Encoding:
+        """Texts, or pairs of texts, as one padded batch of LongTensors `(batch, tokens)`.
+
+        Rows are padded to the longest, on the right unless told otherwise, with the pad token or, where there is none
+        (GPT-2), with id 0: the mask says 0 there, so nobody sees it. A row of more than `max_length` tokens is an
+        error unless `truncation` is True: then its end is cut, special tokens stay, and of a pair the longer text is
+        cut first. With `truncation`, `max_length` may be left to the tokenizer's own.
+
+        Raises `InputError` for no texts, a row that is no text, gives no tokens or is too long, naming the row.
+        """
+        if padding_side not in (None, "left", "right"):
+            raise InputError(f"padding_side is {padding_side!r}; choose 'left' or 'right'")
+        limit = self._limit(max_length, truncation)
+        inputs = _rows(texts, pairs)
+
+        def trace() -> list[tokenizers.Encoding]:
+            return self.backend.encode_batch(inputs, add_special_tokens=add_special_tokens)
+
+        try:
+            rows = self.backend.encode_batch_fast(inputs, add_special_tokens=add_special_tokens)
+        except TypeError:
+            _check_unicode(inputs)
+            raise
+        ids = [row.ids for row in rows]
+        types = [row.type_ids for row in rows] if self.makes_types else None
+        kept = {}
+        for index, row in enumerate(rows):
+            if not ids[index]:
+                raise InputError(f"row {index} ({inputs[index]!r:.40}) gives no tokens; leave empty texts out")
+            if limit is not None and len(ids[index]) > limit:
+                kept[index] = self._cut(row, index, limit, truncation)
+                ids[index] = [ids[index][token] for token in kept[index]]
+                if types is not None:
+                    types[index] = [types[index][token] for token in kept[index]]
+
+        real = tuple(map(len, ids))
+        width, side = max(real), padding_side or "right"
+        tensors = {"input_ids": pad(ids, width, self.special.pad_id or 0, side)}
+        if types is not None:
+            tensors["token_type_ids"] = pad(types, width, 0, side)
+        tensors["attention_mask"] = real_tokens(real, width, side)
+        return Encoding(tensors, real=real, padding_side=side, kept=kept, trace=trace)
+
+    def _limit(self, max_length: int | None, truncation: bool) -> int | None:
+        limit = self.max_length if max_length is None and truncation else max_length
+        if truncation and limit is None:
+            raise InputError("truncation needs a length and this tokenizer states none; pass max_length=…")
+        if limit is not None and limit < 1:
+            raise InputError(f"max_length is {limit}; it counts tokens and must be at least 1")
+        return limit
+
+    def _cut(self, row: tokenizers.Encoding, index: int, limit: int, truncation: bool) -> list[int]:
+        if not truncation:
+            raise InputError(
+                f"row {index} has {len(row)} tokens, more than max_length {limit}; "
+                "pass truncation=True to cut its end, or split the text"
+            )
+        kept = kept_by_longest_first(row.sequence_ids, limit)
+        if kept is None:
+            added = row.sequence_ids.count(None)
+            raise InputError(f"max_length {limit} leaves no room for text beside {added} special tokens; raise it")
+        return kept
+
+    def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """The ids of one text."""
+        return self._encode(text, add_special_tokens).ids
+
+    def _encode(self, text: str, add_special_tokens: bool) -> tokenizers.Encoding:
+        _check_texts([text], "row")
+        try:
+            return self.backend.encode(text, add_special_tokens=add_special_tokens)
+        except TypeError:
+            _check_unicode([text])
+            raise
+
+    def prompt(self, text: str) -> list[int]:
+        """The ids that a generated text continues: what the tokenizer puts in front stays, what it appends does not.
+
+        A prompt that ends in `[SEP]` or `</s>` has already been closed, and a model rarely says anything after that. An
+        empty prompt is the beginning-of-text token, where there is one.
+        """
+        # What is appended is counted on a text that is sure to have tokens; a special token that the user wrote stays.
+        sequences = self._encode("a", True).sequence_ids
+        appended = len(sequences) - 1 - max(index for index, text in enumerate(sequences) if text == 0)
+        ids = self.encode(text)
+        ids = ids[: len(ids) - appended]
+        if not ids and self.special.bos_id is not None:
+            return [self.special.bos_id]
+        if not ids:
+            raise InputError("the prompt is empty and this tokenizer has no token to begin with; give some text")
+        return ids
+
+    def decode(self, ids: Sequence[int] | torch.Tensor, skip_special_tokens: bool = False) -> str:
+        """The text of one row of ids."""
+        if isinstance(ids, torch.Tensor):
+            if ids.dim() != 1:
+                raise InputError(f"decode takes one row of ids, got shape {tuple(ids.shape)}; decode row by row")
+            ids = ids.tolist()
+        if len(ids) and not 0 <= min(ids) <= max(ids) < len(self):
+            for id in ids:
+                self.token(id)
+        return self.backend.decode(ids, skip_special_tokens=skip_special_tokens)
+
+    def decode_stream(self, after: Sequence[int] = (), skip_special_tokens: bool = False) -> DecodeStream:
+        """Decoding one id at a time; the new text continues `after`, for instance the ids of a prompt."""
+        return DecodeStream(lambda ids: self.decode(ids, skip_special_tokens), after)
+
+    def token(self, id: int) -> str:
+        """The token with this id, as the vocabulary spells it; `InputError` where there is none."""
+        token = self.backend.id_to_token(id) if id >= 0 else None
+        if token is None:
+            raise InputError(f"no token has id {id}; this tokenizer's ids are 0 to {len(self) - 1}")
+        return token
+
+    def id(self, token: str) -> int:
+        """The id of a token, as the vocabulary spells it; `InputError` where there is none."""
+        id = self.backend.token_to_id(token)
+        if id is None:
+            raise InputError(f"{token!r} is not a token of this {self.kind} vocabulary; encode() splits text into some")
+        return id
+
+    def add_tokens(self, tokens: str | AddedToken | Sequence[str | AddedToken], special: bool = False) -> int:
+        """Add tokens that text is never split inside of; gives how many ids are new, for the embeddings to grow by.
+
+        A special token is left out by `decode(…, skip_special_tokens=True)` and found in text exactly as written.
+        """
+        new = [tokens] if isinstance(tokens, str | AddedToken) else list(tokens)
+        if any(not str(token) for token in new):
+            raise InputError("an added token is empty; give it at least one character")
+        before = len(self)
+        if special:
+            self.backend.add_special_tokens(new)
+        else:
+            self.backend.add_tokens(new)
+        self.special = special_tokens(self.backend, self.special.names)
+        return len(self) - before

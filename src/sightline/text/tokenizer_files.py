@@ -1,0 +1,109 @@
+"""A tokenizer's folder, read and written in the Hugging Face layout."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+import tokenizers
+from tokenizers import AddedToken, processors
+
+from sightline.errors import CheckpointError
+from sightline.text.pipelines import UNKNOWN, Family
+from sightline.text.special import ROLES
+from sightline.text.tokenizer import Tokenizer
+from sightline.text.tokenizer_settings import Settings, read_settings
+from sightline.text.vocabulary_files import BY_MODEL_TYPE, build_from, family_of, names_of, open_backend
+
+
+def _add_tokens(backend: tokenizers.Tokenizer, settings: Settings, path: Path) -> None:
+    """Register the tokens that the files list beside the vocabulary, with their flags."""
+    for id, token in settings.added.items():
+        is_new = backend.token_to_id(token.content) is None
+        backend.add_tokens([token])
+        if is_new and (got := backend.token_to_id(token.content)) != id:
+            raise CheckpointError(
+                f"{settings.added_path} gives {token.content!r} the id {id}, but after {path.name} the next is {got}; "
+                "the two files belong to different tokenizers"
+            )
+    known = {token.content for token in backend.get_added_tokens_decoder().values()}
+    for stated in [*settings.roles.values(), *settings.extra]:
+        if isinstance(stated, AddedToken) or (isinstance(stated, str) and stated not in known):
+            backend.add_special_tokens([stated])
+
+
+def _makes_types(backend: tokenizers.Tokenizer, settings: Settings, model_type: str | None, family: Family) -> bool:
+    """Whether the model takes `token_type_ids`: as its family, else its files, else its handling of pairs says."""
+    of_model = BY_MODEL_TYPE.get(model_type or "")
+    if of_model is not None and not of_model.makes_types:
+        return False
+    inputs = settings.config.get("model_input_names")
+    if isinstance(inputs, list):
+        return "token_type_ids" in inputs
+    if family is not UNKNOWN or isinstance(backend.post_processor, processors.ByteLevel | None):
+        return family.makes_types
+    return any(backend.encode("a", "a").type_ids)
+
+
+def load_tokenizer(folder: Path, *, model_type: str | None = None) -> Tokenizer:
+    """The tokenizer of a checkpoint's folder.
+
+    `model_type`, as in `config.json`, decides what the files leave open: RoBERTa puts a text between `<s>` and `</s>`,
+    GPT-2 adds nothing. Padding and cutting that `tokenizer.json` prescribes are ignored: `Tokenizer` does both itself.
+
+    Raises `CheckpointError` for missing or damaged files, naming the file, and `UnsupportedError` for a kind of
+    tokenizer that is not read.
+
+    >>> load_tokenizer(Path("bert-base-uncased"), model_type="bert")("some text").input_ids
+    """
+    settings = read_settings(folder)
+    path, backend = open_backend(folder, settings, model_type)
+    family = family_of(settings, model_type, backend.token_to_id)
+    _add_tokens(backend, settings, path)
+    # Damage that reading did not notice, such as a lost [UNK], shows at the first text.
+    build_from(path, lambda: backend.encode("a", "\N{SNOWMAN}"))
+    return Tokenizer(
+        backend,
+        names=names_of(settings, family, backend.token_to_id),
+        makes_types=_makes_types(backend, settings, model_type, family),
+        max_length=settings.max_length,
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a whole file or none: a reader never meets half of it."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` into `folder`.
+
+    transformers' `AutoTokenizer` opens the folder and gives the same ids. It does so through its class that reads
+    `tokenizer.json` as it is: a family's own class would build the steps anew, from defaults.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    added = tokenizer.backend.get_added_tokens_decoder()
+    names = tokenizer.special.names
+    extra = [token.content for token in added.values() if token.special and token.content not in names.values()]
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    flags = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": [name for name in inputs if tokenizer.makes_types or name != "token_type_ids"],
+        # Decoding is what tokenizer.json says, and nothing after it.
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": tokenizer.max_length,
+        **{f"{role}_token": names.get(role) for role in ROLES},
+        "additional_special_tokens": extra,
+        # With this list, readers pass over older files that may still lie in the folder.
+        "added_tokens_decoder": {id: {flag: getattr(token, flag) for flag in flags} for id, token in added.items()},
+    }
+    roles = {f"{role}_token": token for role, token in names.items()}
+    _write(folder / "tokenizer.json", tokenizer.backend.to_str())
+    _write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    _write(folder / "special_tokens_map.json", json.dumps(roles, indent=2, ensure_ascii=False) + "\n")

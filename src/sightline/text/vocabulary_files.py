@@ -1,0 +1,162 @@
+"""The tokenizer itself, from the best file there is: `tokenizer.json`, `vocab.txt`, or `vocab.json` + `merges.txt`."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import tokenizers
+from tokenizers import models, normalizers, pre_tokenizers
+
+from sightline.errors import CheckpointError, SightlineError, UnsupportedError
+from sightline.text.pipelines import (
+    BERT,
+    DISTILBERT,
+    GPT2,
+    ROBERTA,
+    UNKNOWN,
+    Family,
+    bert_pipeline,
+    gpt2_pipeline,
+    roberta_pipeline,
+)
+from sightline.text.special import ROLES
+from sightline.text.tokenizer_settings import AGAIN, Settings, check_file, read_text
+
+SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "source.spm")
+BY_MODEL_TYPE = {"bert": BERT, "distilbert": DISTILBERT, "gpt2": GPT2, "roberta": ROBERTA}
+BY_CLASS = {
+    "BertTokenizer": BERT,
+    "DistilBertTokenizer": DISTILBERT,
+    "GPT2Tokenizer": GPT2,
+    "RobertaTokenizer": ROBERTA,
+}
+Lookup = Callable[[str], int | None]
+Built = TypeVar("Built")
+
+
+def family_of(settings: Settings, model_type: str | None, token_to_id: Lookup) -> Family:
+    """The tokenizer's own class says best, then the model's type, then the vocabulary."""
+    named = BY_CLASS.get(settings.tokenizer_class or "") or BY_MODEL_TYPE.get(model_type or "")
+    if named is not None:
+        return named
+    for family, marks in ((BERT, ("[CLS]", "[SEP]")), (ROBERTA, ("<s>", "</s>", "<mask>")), (GPT2, ("<|endoftext|>",))):
+        if all(token_to_id(mark) is not None for mark in marks):
+            return family
+    return UNKNOWN
+
+
+def names_of(settings: Settings, family: Family, token_to_id: Lookup) -> dict[str, str]:
+    """The token of each role: as stated, else the family's where the vocabulary has it."""
+    usual = {role: token for role, token in family.tokens.items() if token_to_id(token) is not None}
+    stated = {**usual, **settings.roles}
+    return {role: str(token) for role in ROLES if (token := stated.get(role)) is not None}
+
+
+def build_from(path: Path, build: Callable[[], Built]) -> Built:
+    """What the library builds from a file: its errors name no file, and damage can make it panic."""
+    try:
+        return build()
+    except SightlineError:
+        raise
+    except BaseException as error:
+        # A panic is no Exception, and its class is not importable.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise CheckpointError(f"{path} is damaged or of an unknown kind ({error}); {AGAIN}") from None
+
+
+def _need(path: Path, names: Mapping[str, str], roles: tuple[str, ...], token_to_id: Lookup) -> None:
+    for role in roles:
+        if token_to_id(names.get(role, "")) is None:
+            raise CheckpointError(f"{path} lacks the {role} token {names.get(role, '')!r} that texts need; {AGAIN}")
+
+
+def _follow_config(backend: tokenizers.Tokenizer, settings: Settings) -> None:
+    """Where a model's own tokenizer class is named, its settings overrule `tokenizer.json`, as in transformers."""
+    if settings.tokenizer_class is not None and settings.tokenizer_class not in BY_CLASS:
+        return
+    normalizer, splitter = backend.normalizer, backend.pre_tokenizer
+    if isinstance(normalizer, normalizers.BertNormalizer):
+        backend.normalizer = normalizers.BertNormalizer(
+            clean_text=normalizer.clean_text,
+            handle_chinese_chars=settings.flag("tokenize_chinese_chars", normalizer.handle_chinese_chars),
+            strip_accents=settings.flag("strip_accents", normalizer.strip_accents),
+            lowercase=settings.flag("do_lower_case", normalizer.lowercase),
+        )
+    if isinstance(splitter, pre_tokenizers.ByteLevel):
+        backend.pre_tokenizer = pre_tokenizers.ByteLevel(
+            add_prefix_space=settings.flag("add_prefix_space", splitter.add_prefix_space),
+            use_regex=splitter.use_regex,
+            trim_offsets=splitter.trim_offsets,
+        )
+
+
+def _open_json(path: Path, settings: Settings) -> tokenizers.Tokenizer:
+    text = read_text(path)
+    backend = build_from(path, lambda: tokenizers.Tokenizer.from_str(text))
+    _follow_config(backend, settings)
+    return backend
+
+
+def _open_wordpiece(path: Path, settings: Settings) -> tokenizers.Tokenizer:
+    text = read_text(path)
+    vocabulary = {piece: id for id, piece in enumerate(text.removesuffix("\n").split("\n"))}
+    names = names_of(settings, BERT, vocabulary.get)
+    _need(path, names, ("unk", "cls", "sep"), vocabulary.get)
+    lowercase = settings.flag("do_lower_case", None)
+    if lowercase is None:
+        # Only a cased model has learned pieces with capitals, special tokens aside.
+        lowercase = not any(piece != piece.lower() for piece in vocabulary if not piece.startswith("["))
+    return build_from(
+        path,
+        lambda: bert_pipeline(
+            vocabulary,
+            names,
+            lowercase=lowercase,
+            strip_accents=settings.flag("strip_accents", None),
+            split_chinese=settings.flag("tokenize_chinese_chars", True),
+        ),
+    )
+
+
+def _open_bytelevel(folder: Path, settings: Settings, model_type: str | None) -> tokenizers.Tokenizer:
+    path, merges = folder / "vocab.json", folder / "merges.txt"
+    if not merges.exists():
+        raise CheckpointError(f"{merges} is missing, and vocab.json is of no use without it; {AGAIN}")
+    check_file(path)
+    check_file(merges)
+    model = build_from(path, lambda: models.BPE.from_file(str(path), str(merges)))
+    if model.token_to_id("\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}") is None:
+        # Byte-level vocabularies write the space so, and have a token for each byte.
+        raise UnsupportedError(
+            f"{path} is no byte-level BPE (openai-gpt's is not, nor is CLIP's); only GPT-2's and RoBERTa's kind is read"
+        )
+    family = family_of(settings, model_type, model.token_to_id)
+    names = names_of(settings, family, model.token_to_id)
+    add_prefix_space = settings.flag("add_prefix_space", False)
+    if family is ROBERTA:
+        _need(path, names, ("cls", "sep"), model.token_to_id)
+        return roberta_pipeline(model, names, add_prefix_space=add_prefix_space)
+    add_bos = settings.flag("add_bos_token", False)
+    if add_bos:
+        _need(path, names, ("bos",), model.token_to_id)
+    return gpt2_pipeline(model, names, add_prefix_space=add_prefix_space, add_bos=add_bos)
+
+
+def open_backend(folder: Path, settings: Settings, model_type: str | None) -> tuple[Path, tokenizers.Tokenizer]:
+    """The tokenizer as the best file in the folder has it, and that file."""
+    if (path := folder / "tokenizer.json").exists():
+        return path, _open_json(path, settings)
+    if (path := folder / "vocab.txt").exists():
+        return path, _open_wordpiece(path, settings)
+    if (path := folder / "vocab.json").exists():
+        return path, _open_bytelevel(folder, settings, model_type)
+    for name in SENTENCEPIECE:
+        if (folder / name).exists():
+            raise UnsupportedError(
+                f"{folder / name} is a sentencepiece model, read with the families that use them; "
+                "save it as tokenizer.json with transformers' AutoTokenizer first"
+            )
+    raise CheckpointError(
+        f"{folder} has no tokenizer: expected tokenizer.json, vocab.txt, or vocab.json with merges.txt; {AGAIN}"
+    )
