@@ -1,0 +1,256 @@
+"""From a name to a folder: a local folder as it is, a name on the Hugging Face hub as its cached copy.
+
+`huggingface_hub` does the work, and is imported only when a name is not a folder. It reads HF_ENDPOINT (a mirror),
+HF_HOME (the cache) and HF_HUB_OFFLINE from the environment when it is first imported: set them before that.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sightline.errors import NotFoundError
+
+# What is fetched of a hub model; `*` also matches slashes. Pickles follow only where there are no safetensors.
+DEFAULT_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "*/config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+)
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
+
+# Suggested for misspelt names.
+WELL_KNOWN = (
+    "bert-base-uncased",
+    "bert-base-cased",
+    "bert-base-multilingual-cased",
+    "bert-large-uncased",
+    "bert-large-cased",
+    "distilbert-base-uncased",
+    "distilroberta-base",
+    "roberta-base",
+    "roberta-large",
+    "gpt2",
+    "gpt2-medium",
+    "gpt2-large",
+    "gpt2-xl",
+    "distilgpt2",
+    "sentence-transformers/all-MiniLM-L6-v2",
+)
+
+HUB_ID = re.compile(r"(?=.{1,96}$)(?!.*(--|\.\.))\w[\w.-]*(/\w[\w.-]*)?(?<![.-])", re.ASCII)
+LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
+
+
+def _nearest(name: str, candidates: Iterable[str]) -> str:
+    """`; did you mean 'a' or 'b'?` for the candidates that look like `name`, or nothing."""
+    spelled = {candidate.lower(): candidate for candidate in candidates}
+    found = difflib.get_close_matches(name.lower(), spelled, n=3, cutoff=0.6)
+    return "; did you mean " + " or ".join(repr(spelled[match]) for match in found) + "?" if found else ""
+
+
+def _folders_in(folder: Path) -> list[str]:
+    try:
+        return [entry.name for entry in os.scandir(folder) if entry.is_dir()]
+    except OSError:
+        return []
+
+
+def _missing_folder(path: Path) -> NotFoundError:
+    """The folder is not there: where its path goes wrong, and which folders there have a similar name."""
+    parent, part = path.parent, path.name
+    while not parent.is_dir() and parent != parent.parent:
+        parent, part = parent.parent, parent.name
+    hint = _nearest(part, _folders_in(parent))
+    return NotFoundError(f"no folder {path}: {parent.absolute()} has no {part!r}{hint}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return (", ".join(names[:8]) or "nothing") + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _is_model(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in ("config.json", "modules.json"))
+
+
+def _no_model(folder: Path) -> NotFoundError:
+    """The folder has no config.json: what it holds, and which of its own folders are models."""
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        return NotFoundError(f"cannot read the folder {folder}: {error.strerror or error}")
+    inside = sorted(path.parent for pattern in ("*", "snapshots/*") for path in folder.glob(f"{pattern}/config.json"))
+    if inside:
+        return NotFoundError(f"{folder} is no model, it has no config.json; did you mean {str(inside[-1])!r}?")
+    return NotFoundError(
+        f"{folder} is no model: it has no config.json; it holds {_listed(names)}; give the folder of a model"
+    )
+
+
+def _local(path: Path, revision: str | None) -> Path:
+    if path.is_file():
+        raise NotFoundError(f"{path} is a file; give the folder that holds it, {path.parent}")
+    if not path.is_dir():
+        raise _missing_folder(path)
+    if revision is not None:
+        raise NotFoundError(f"{path} is a local folder, which has no revision {revision!r}; leave the revision out")
+    if not _is_model(path):
+        raise _no_model(path)
+    return path
+
+
+def _host() -> str:
+    """The hub in use, for messages: without the password that an HF_ENDPOINT may carry."""
+    from huggingface_hub import constants
+
+    parts = urlsplit(constants.ENDPOINT)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _unreachable(name: str, error: BaseException | None) -> NotFoundError:
+    """Neither the hub nor the cache has it: why, and what to do."""
+    from huggingface_hub import constants
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    if isinstance(error, OfflineModeIsEnabled) or constants.is_offline_mode():
+        place = f"the cache {constants.HF_HUB_CACHE}"
+        return NotFoundError(f"{name!r} is not in {place}, and HF_HUB_OFFLINE is set; unset it to download, once")
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        advice = LOG_IN if status in (401, 403) else "try again later"
+        return NotFoundError(f"{_host()} refused {name!r} with status {status}, and it is not in the cache; {advice}")
+    advice = "check the connection and HF_ENDPOINT, or give a local folder"
+    return NotFoundError(f"cannot reach {_host()} to fetch {name!r}, which is not in the cache; {advice}")
+
+
+def _partly_cached(name: str) -> NotFoundError:
+    return NotFoundError(f"only a part of {name!r} is in the cache; run this once with a connection to the hub")
+
+
+def _hub_error(name: str, revision: str | None, error: Exception, known: Sequence[str]) -> NotFoundError:
+    """One line for what `huggingface_hub` raised. Its own words are left out: they are long, and may hold addresses
+    with passwords."""
+    from huggingface_hub import errors
+
+    if isinstance(error, errors.GatedRepoError):
+        return NotFoundError(f"{name!r} is gated: accept its terms at {_host()}/{name}, then {LOG_IN}")
+    if isinstance(error, errors.RepositoryNotFoundError):
+        local = _folders_in(Path(name).parent)
+        hint = _nearest(name, [*known, *WELL_KNOWN, *(str(Path(name).parent / folder) for folder in local)])
+        return NotFoundError(
+            f"no model {name!r} at {_host()}, and no such folder{hint or ';'} if it is private, {LOG_IN}"
+        )
+    if isinstance(error, errors.RevisionNotFoundError):
+        advice = "give a branch, a tag or a full commit hash"
+        return NotFoundError(f"{name!r} at {_host()} has no revision {revision or 'main'!r}; {advice}")
+    if isinstance(error, errors.IncompleteSnapshotError):
+        return _partly_cached(name)
+    if isinstance(error, (errors.LocalEntryNotFoundError, errors.RevisionResolutionError)):
+        return _unreachable(name, error.__cause__)
+    if isinstance(error, errors.HfHubHTTPError):
+        return _unreachable(name, error)
+    if isinstance(error, OSError) and error.errno is not None:
+        return NotFoundError(f"cannot store {name!r} in the cache: {error.strerror}; free some space or set HF_HOME")
+    return NotFoundError(f"the download of {name!r} broke off; run this again, whole files are kept")
+
+
+def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
+    """The cached copy of a hub model, completed if need be; nothing is printed when nothing is fetched."""
+    from huggingface_hub import HfApi, constants, get_cached_repo_tree, snapshot_download
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
+
+    offline = constants.is_offline_mode()
+    api = HfApi(library_name="sightline")
+    commit = api.resolve_revision(name, revision=revision or None, local_files_only=offline)
+
+    def fetch(patterns: Sequence[str], *, local: bool) -> Path:
+        wanted = list(patterns)
+        return Path(
+            snapshot_download(
+                name, revision=commit, allow_patterns=wanted, local_files_only=local, library_name="sightline"
+            )
+        )
+
+    def completed(patterns: Sequence[str]) -> Path:
+        if offline:
+            return fetch(patterns, local=True)
+        try:
+            get_cached_repo_tree(name, revision=commit)  # without the list of files, a part would pass for the whole
+            return fetch(patterns, local=True)
+        except (CachedRepoTreeNotFoundError, LocalEntryNotFoundError):
+            return fetch(patterns, local=False)
+
+    folder = completed(files)
+    if "model.safetensors" in files and folder.is_dir() and not any(folder.glob("model*.safetensors")):
+        completed(PICKLES)
+    return folder
+
+
+def _no_hub_model(name: str, folder: Path) -> NotFoundError:
+    """The repository has no config.json: what it holds instead."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        names = [file.path for file in get_cached_repo_tree(name, revision=folder.name)]
+    except CachedRepoTreeNotFoundError:
+        return _partly_cached(name)
+    return NotFoundError(
+        f"{name!r} at {_host()} is no model that is read here: no config.json; it holds {_listed(names)}"
+    )
+
+
+def locate(
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    files: Sequence[str] = DEFAULT_FILES,
+    known: Sequence[str] = (),
+) -> Path:
+    """The folder of the model called `name`: a local folder, else a model of the hub, downloaded unless it is cached.
+
+    `revision` is a branch, a tag or a commit of a hub model; `files` are patterns of what to fetch of it; `known` are
+    further names to suggest when there is no such model. Without a connection the cache answers.
+
+    Raises `NotFoundError`, in one line with what to do: no such folder or model, a folder that is no model, a gated
+    model, no such revision, no connection.
+
+        locate("folder/of/a/model")
+        locate("bert-base-uncased", revision="main")
+    """
+    text = os.fspath(name)
+    path = Path(text).expanduser()
+    if not text.strip():
+        raise NotFoundError("the name of the model is empty; give a folder or a hub id such as 'bert-base-uncased'")
+    if not isinstance(name, str) or text.startswith((".", "~")) or path.is_absolute() or path.exists():
+        return _local(path, revision)
+    if not HUB_ID.fullmatch(text):
+        if "://" not in text and re.search(r"[/\\]", text):
+            raise _missing_folder(path)
+        hint = _nearest(urlsplit(text).path.strip("/"), [*known, *WELL_KNOWN])
+        raise NotFoundError(f"{text!r} is neither a folder nor a hub id like 'gpt2' or 'owner/name'{hint}")
+    from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
+
+    try:
+        folder = _download(text, revision, files)
+    except (OSError, HTTPError, RevisionResolutionError) as error:
+        raise _hub_error(text, revision, error, known) from error
+    if "config.json" in files and not _is_model(folder):
+        raise _no_hub_model(text, folder)
+    return folder
