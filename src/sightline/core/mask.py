@@ -35,10 +35,10 @@ class Mask(ABC):
     reads: ClassVar[str] = ""  # the optional coordinate that the rule cannot do without
 
     def __and__(self, other: Mask) -> Mask:
-        return And(self, other)
+        return And(self, _a_mask(other))
 
     def __or__(self, other: Mask) -> Mask:
-        return Or(self, other)
+        return Or(self, _a_mask(other))
 
     def __invert__(self) -> Mask:
         return Not(self)
@@ -48,7 +48,7 @@ class Mask(ABC):
         """Whether the query may attend to the key, elementwise over coordinates that broadcast against each other."""
 
     def table(self, queries: Coordinates, keys: Coordinates) -> Tensor:
-        """Who may attend to whom: bool (B, Q, K).
+        """Who may attend to whom: bool (B, Q, K), or (1, Q, K) where all rows agree.
 
         Raises InputError when the mask reads a coordinate that was not given.
 
@@ -58,9 +58,7 @@ class Mask(ABC):
         for leaf in self.leaves():
             if leaf.reads and (getattr(queries, leaf.reads) is None or getattr(keys, leaf.reads) is None):
                 raise _unread(leaf, leaf.reads)
-        seen = self.rule(queries.as_queries(), keys.as_keys())
-        rows = max(queries.position.shape[0], keys.position.shape[0])
-        return seen.expand(rows if seen.shape[0] > 1 else 1, queries.tokens, keys.tokens)
+        return self.rule(queries.as_queries(), keys.as_keys()).expand(-1, queries.tokens, keys.tokens)
 
     def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
         """Whether the host knows, without looking at any tensor, that every query sees every key."""
@@ -111,8 +109,14 @@ def _grouped(mask: Mask, python: bool, at_least: int) -> str:
 
 
 def _check_size(what: str, size: object, least: int, remedy: str) -> None:
-    if isinstance(size, bool) or not isinstance(size, int) or size < least:
+    if isinstance(size, bool) or not isinstance(size, int) or not least <= size < 2**63:
         raise ConfigError(f"a {what} of {size} positions cannot be: {remedy}")
+
+
+def _a_mask(part: object) -> Mask:
+    if not isinstance(part, Mask):
+        raise ConfigError(f"{part!r} is no mask; & and | join masks, such as Causal() | Prefix(4)")
+    return part
 
 
 def _unread(leaf: Mask, what: str) -> InputError:
@@ -152,7 +156,9 @@ class SlidingWindow(Mask):
     size: int
 
     def __post_init__(self) -> None:
-        _check_size("sliding window", self.size, 1, "give a whole number, 1 or more (1 shows a token only itself)")
+        _check_size(
+            "sliding window", self.size, 1, "give a whole number, 1 (a token sees only itself) or more, below 2**63"
+        )
 
     def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
         return (query.position - key.position).abs() < self.size
@@ -170,7 +176,7 @@ class Prefix(Mask):
     size: int
 
     def __post_init__(self) -> None:
-        _check_size("prefix", self.size, 0, "give a whole number, 0 or more")
+        _check_size("prefix", self.size, 0, "give a whole number, 0 or more, below 2**63")
 
     def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
         return _everyone(query, key) & (key.position < self.size)
@@ -188,6 +194,10 @@ class Permuted(Mask):
 
     strict: bool = False
     reads: ClassVar[str] = "rank"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.strict, bool):
+            raise ConfigError(f"strict={self.strict!r} must be true or false")
 
     def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
         if query.rank is None or key.rank is None:
@@ -289,6 +299,7 @@ class Not(Mask):
 LEAVES: tuple[type[Mask], ...] = (Bidirectional, Causal, SlidingWindow, Prefix, Permuted, SameDocument, NotPadding)
 _BY_NAME = {_snake(leaf.__name__): leaf for leaf in LEAVES}
 _LONGEST = 2000
+_DEEPEST = 100  # far below Python's own limit, so that whatever was read can also be written and compared
 
 
 def _parse(text: str) -> Mask:
@@ -297,18 +308,20 @@ def _parse(text: str) -> Mask:
         raise ConfigError(f"a mask of {len(text)} characters is too long; at most {_LONGEST}")
     try:
         return _build(ast.parse(text.strip(), mode="eval").body, text)
-    except (SyntaxError, RecursionError, MemoryError, ValueError):
+    except (SyntaxError, RecursionError, MemoryError, TypeError, ValueError):
         raise ConfigError(f"cannot read the mask {text!r}: join {', '.join(_BY_NAME)} with &, |, ~ and ()") from None
 
 
-def _build(node: ast.expr, text: str) -> Mask:
+def _build(node: ast.expr, text: str, depth: int = 0) -> Mask:
+    if depth > _DEEPEST:
+        raise ConfigError(f"the mask {text!r} is nested too deep; at most {_DEEPEST} times")
     match node:
         case ast.BinOp(left=left, op=ast.BitAnd(), right=right):
-            return _build(left, text) & _build(right, text)
+            return _build(left, text, depth + 1) & _build(right, text, depth + 1)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _build(left, text) | _build(right, text)
+            return _build(left, text, depth + 1) | _build(right, text, depth + 1)
         case ast.UnaryOp(op=ast.Invert(), operand=inner):
-            return ~_build(inner, text)
+            return ~_build(inner, text, depth + 1)
         case ast.Name(id=name):
             return _leaf(name, [], text)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
