@@ -49,7 +49,8 @@ class Coordinates:
     def padded(real: Tensor) -> Coordinates:
         """Coordinates of padded rows: position = index minus leading padding.
 
-        Padding takes the position of its nearest real token, so that it never reaches past a table of positions.
+        Padding before and after the text takes the position of its nearest real token, so that it never reaches past a
+        table of positions; padding within the text keeps its place.
         real: bool (B, T), True for tokens that are not padding.
         """
         seen = real.long().cumsum(-1)
@@ -63,6 +64,12 @@ class Coordinates:
     def tokens(self) -> int:
         """How many tokens stand in a row, padding included."""
         return self.position.shape[-1]
+
+    @property
+    def batch(self) -> int:
+        """How many rows are told apart; 1 where all agree."""
+        held = (self.position, self.real, self.document, self.token_type, self.rank)
+        return max(field.shape[0] for field in held if field is not None)
 
     @property
     def end(self) -> int:
@@ -88,8 +95,8 @@ class Coordinates:
         return replace(self.each(lambda t: t.to(device)), start=self.start)
 
     def slice(self, begin: int, end: int) -> Coordinates:
-        """Tokens begin … end − 1 of every row."""
-        start = None if self.start is None else self.start + begin
+        """Tokens begin … end − 1 of every row, counted as Python counts: from the end where negative."""
+        start = None if self.start is None else self.start + range(self.tokens)[begin:end].start
         return replace(self.each(lambda t: t[:, begin:end]), start=start)
 
     def rows(self, index: Tensor) -> Coordinates:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from sightline.core.coordinates import Coordinates
@@ -49,10 +50,19 @@ class Sight:
             raise ConfigError(f"there is no attention kernel {kernel!r}; choose one of {', '.join(KERNELS)}")
         self.mask, self.queries, self.keys = mask, queries, queries if keys is None else keys
         self.allowed, self.kernel = allowed, kernel
-        if allowed is not None and allowed.shape[-2:] != (self.queries.tokens, self.keys.tokens):
-            shape, wanted = tuple(allowed.shape), (self.queries.tokens, self.keys.tokens)
-            raise InputError(f"`allowed` has shape {shape}; its last two sizes must be (queries, keys) = {wanted}")
+        if allowed is not None:
+            self._check_allowed(allowed)
         self._narrowed: dict[Mask, Sight] = {}
+
+    def _check_allowed(self, allowed: Tensor) -> None:
+        wanted = (self.queries.tokens, self.keys.tokens)
+        if allowed.dtype != torch.bool:
+            raise InputError(f"`allowed` is of {allowed.dtype}; pass booleans, True where a query may see a key")
+        if allowed.dim() != 3 or allowed.shape[1:] != wanted:
+            shape = tuple(allowed.shape)
+            raise InputError(
+                f"`allowed` has shape {shape}; it must be (rows or 1, queries, keys), the last two {wanted}"
+            )
 
     def limited(self, limit: Mask | None) -> Sight:
         """This sight and-ed with a layer's limit; the same limit gives the same Sight."""
@@ -90,9 +100,8 @@ class Sight:
         def may_attend(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
             return rule.rule(queries.at(row, query), keys.at(row, key))
 
-        rows = max(queries.position.shape[0], keys.position.shape[0])
-        device = queries.position.device.type
-        return create_block_mask(may_attend, rows, None, queries.tokens, keys.tokens, device=device)
+        batch, device = max(queries.batch, keys.batch), queries.position.device.type
+        return create_block_mask(may_attend, batch, None, queries.tokens, keys.tokens, device=device)
 
     @cached_property
     def sees_all(self) -> bool:
