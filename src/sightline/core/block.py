@@ -35,7 +35,7 @@ class FeedForward(nn.Module):
         self.output = Linear(inner, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.output(self.activation(self.inner(x)))  # type: ignore[no-any-return]
+        return self.output(self.activation(self.inner(x)))
 
 
 class Residual(nn.Module):
@@ -45,11 +45,12 @@ class Residual(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width, eps=norm_eps)
         self.dropout = nn.Dropout(dropout)
-        self.before = self.norm if placement == "pre" else nn.Identity()
-        self.after = self.norm if placement == "post" else nn.Identity()
+        self.norm_first = placement == "pre"
 
     def forward(self, x: Tensor, layer: Callable[[Tensor], Tensor]) -> Tensor:
-        return self.after(x + self.dropout(layer(self.before(x))))  # type: ignore[no-any-return]
+        if self.norm_first:
+            return x + self.dropout(layer(self.norm(x)))
+        return self.norm(x + self.dropout(layer(x)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +120,7 @@ class Block(nn.Module):
         if self.cross_attention is not None and self.cross_residual is not None and source is not None:
             cross = self.cross_attention
             x = self.cross_residual(x, lambda y: cross(y, source.sight, keys=source.hidden, cache=source_cache))
-        return self.feed_forward_residual(x, self.feed_forward)  # type: ignore[no-any-return]
+        return self.feed_forward_residual(x, self.feed_forward)
 
 
 class Stack(nn.Module):
