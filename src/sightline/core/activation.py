@@ -47,7 +47,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def activation(name: str) -> Callable[[Tensor], Tensor]:
-    """The elementwise function of that name; raises ConfigError for one that does not exist or has weights of its own."""
+    """The elementwise function of that name; raises ConfigError where there is none."""
     if name not in ACTIVATIONS:
         raise ConfigError(f"activation={name!r} is not known; choose one of {', '.join(sorted(ACTIVATIONS))}")
     return ACTIVATIONS[name]

@@ -1,8 +1,8 @@
 """Linear: the one place where dense layers compute, so that a faster engine is swapped in once.
 
-PyTorch's float32 matrix product reaches two fifths of what an x86 core can do when the weight lies in plain rows; oneDNN
-reaches nine tenths when the weight was packed beforehand. So a weight that is used without gradients on a CPU is packed
-at its first use, and again after it was changed (`docs/performance.md` has the measurements).
+PyTorch's float32 matrix product reaches two fifths of what an x86 core can do when the weight lies in plain rows;
+oneDNN reaches nine tenths when the weight was packed beforehand. So a weight that is used without gradients on a CPU is
+packed at its first use, and again after it was changed (`docs/performance.md` has the measurements).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PackedWeight:
     def of(self, weight: Tensor) -> Tensor:
         """The packed form of `weight` (out, in)."""
         source = self.source
-        if source is None or source.data_ptr() != weight.data_ptr() or self.version != weight._version:
+        if source is None or not source.is_set_to(weight) or self.version != weight._version:
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
             self.source, self.version = weight.detach(), weight._version
         return self.packed  # type: ignore[return-value]
@@ -64,7 +64,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, packed: PackedWeight)
     )
     if plain:
         return F.linear(x, weight, bias)
-    return torch.ops.mkldnn._linear_pointwise(x, packed.of(weight), bias, "none", [], "")  # type: ignore[no-any-return]
+    return torch.ops.mkldnn._linear_pointwise(x, packed.of(weight), bias, "none", [], "")
 
 
 class Linear(nn.Linear):

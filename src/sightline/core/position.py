@@ -20,4 +20,4 @@ class LearnedPositions(nn.Module):
 
     def forward(self, at: Coordinates) -> Tensor:
         """(B or 1, T, W)."""
-        return self.table(at.position + self.offset)  # type: ignore[no-any-return]
+        return self.table(at.position + self.offset)
