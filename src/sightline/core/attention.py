@@ -79,7 +79,9 @@ def flex_is_available(device: str) -> bool:
     """Whether this machine can compile FlexAttention for `device`."""
     if device == "cpu":
         return shutil.which(os.environ.get("CXX", "g++")) is not None
-    return device == "cuda" and torch.utils._triton.has_triton()
+    from torch.utils._triton import has_triton
+
+    return device == "cuda" and has_triton()
 
 
 @cache
@@ -204,7 +206,7 @@ class Attention(nn.Module):
         query = self._split(self.query(x))
         scores = None if self.scores is None else self.scores(query, sight)
         context = self.kernel(query, key, value, sight, scores)
-        return self.output(context.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.output(context.transpose(1, 2).flatten(2))
 
     def _split(self, x: Tensor) -> Tensor:
         batch, tokens, width = x.shape
