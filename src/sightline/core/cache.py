@@ -1,8 +1,8 @@
 """What a stack remembers between calls: KeyValueCache, after projection, and Memory, hidden states before it.
 
 Both give back coordinates, never slot numbers; so masks and positions work on them as on anything else, and no network
-asks whether there is a cache. Before the layers run, `announce` says which tokens come and returns the coordinates of all
-that will answer; then every layer extends its own part.
+asks whether there is a cache. Before the layers run, `announce` says which tokens come and returns the coordinates of
+all that will answer; then every layer extends its own part.
 
 Shapes: B batch, T new tokens, K all that answer, H heads, D head width, W model width.
 """
@@ -10,6 +10,7 @@ Shapes: B batch, T new tokens, K all that answer, H heads, D head width, W model
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -98,7 +99,12 @@ class _Store:
         self.begin = self.end = 0
 
     def append(self, new: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        count = new[0].shape[self.axis]
+        rows, count = new[0].shape[0], new[0].shape[self.axis]
+        if self.buffers and self.buffers[0].shape[0] != rows:  # copying would quietly give every row the same token
+            held = self.buffers[0].shape[0]
+            raise InputError(
+                f"the cache holds {held} rows and {rows} came; expand or reorder it first, or make a new one"
+            )
         self._make_room(new, count)
         for buffer, part in zip(self.buffers, new, strict=True):
             buffer.narrow(self.axis, self.end, count).copy_(part)
@@ -144,8 +150,8 @@ class _Store:
 class _KeyValueLayer:
     """Appends projected keys and values in place."""
 
-    def __init__(self, store: _Store, window: int | None) -> None:
-        self.store, self.window = store, window
+    def __init__(self, store: _Store, keep: int) -> None:
+        self.store, self.keep = store, keep
 
     def recall(self, hidden: Tensor) -> Tensor:
         return hidden
@@ -155,26 +161,36 @@ class _KeyValueLayer:
         if torch.is_grad_enabled() and (key.requires_grad or value.requires_grad):
             raise UnsupportedError("a KeyValueCache is for inference; call the model under torch.no_grad()")
         keys, values = self.store.append((key, value))
-        if self.window is not None:
-            self.store.drop_oldest(self.window)
+        self.store.drop_oldest(self.keep)
         return keys, values
 
 
 class _MemoryLayer:
     """Puts remembered hidden states, detached, before the new ones; projections of both get gradients."""
 
-    def __init__(self, store: _Store, window: int | None) -> None:
-        self.store, self.window = store, window
+    def __init__(self, store: _Store, keep: int) -> None:
+        self.store, self.keep = store, keep
 
     def recall(self, hidden: Tensor) -> Tensor:
         joined = torch.cat([*self.store.kept(), hidden], dim=1)
         self.store.append((hidden.detach(),))
-        if self.window is not None:
-            self.store.drop_oldest(self.window)
+        self.store.drop_oldest(self.keep)
         return joined
 
     def extend(self, project: Callable[[], KeyValue]) -> KeyValue:
         return project()
+
+
+def _latest(at: Coordinates, count: int) -> Coordinates:
+    """The last `count` tokens; where rows are padded, as many as hold each row's last `count`, older ones made padding.
+
+    So padding after a text takes no place from it, and a row keeps in a batch what it keeps alone.
+    """
+    if at.real is None or at.tokens <= count:
+        return at.slice(max(0, at.tokens - count), at.tokens)
+    later = at.real.flip(-1).cumsum(-1).flip(-1)  # real tokens from each to the end of its row
+    keep = int((later < later[:, :1].clamp(max=count)).sum(-1).max()) + 1
+    return replace(at, real=at.real & (later <= count)).slice(max(0, at.tokens - keep), at.tokens)
 
 
 class Cache:
@@ -195,16 +211,15 @@ class Cache:
     def announce(self, new: Coordinates) -> Coordinates:
         """Say which tokens come; returns the coordinates of all that will answer them, remembered ones first."""
         answering = new if self.coordinates is None else self.coordinates.then(new)
-        evicted = 0 if self.window is None else max(0, answering.tokens - self.window)
-        self.coordinates = answering.slice(evicted, answering.tokens)
+        self.coordinates = answering if self.window is None else _latest(answering, self.window)
         return answering
 
     def layer(self, index: int) -> LayerCache:
-        """The part of layer `index`."""
+        """The part of layer `index`, told how many tokens to keep: those that `announce` kept."""
         if index not in self.stores:
             room = self.capacity if self.window is None else max(self.capacity, 2 * self.window)
             self.stores[index] = _Store(room, axis=2 if self.kind is _KeyValueLayer else 1)
-        return self.kind(self.stores[index], self.window)
+        return self.kind(self.stores[index], self.length)
 
     def reorder(self, rows: Tensor) -> None:
         """Keep the rows named by `rows` (int64), in that order; a row may be named more than once (beam search)."""
