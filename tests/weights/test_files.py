@@ -121,12 +121,30 @@ def test_a_new_model_replaces_the_old_one_whole(tmp_path: Path, before: int, aft
     (tmp_path / "config.json").write_text("{}")
     save_tensors(tmp_path, {f"old{i}": torch.zeros(4) for i in range(before)}, max_shard_bytes=16)
     mapped = open_tensors(tmp_path)["old0"]
-    new = {f"new{i}": torch.full((4,), float(i)) for i in range(after)}
+    new = {f"new{i}": torch.full((4,), 1.0 + i) for i in range(after)}
     save_tensors(tmp_path, new, max_shard_bytes=16)
     opened = open_tensors(tmp_path)
     assert opened.keys() == new.keys() and all(torch.equal(opened[name], new[name]) for name in new)
     assert len(list(tmp_path.iterdir())) == 1 + (1 if after == 1 else after + 1)
     assert torch.equal(mapped, torch.zeros(4))
+
+
+def test_a_crash_half_way_never_leaves_a_mixture_of_two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_tensors(tmp_path, {"a": torch.zeros(4), "b": torch.zeros(4)}, max_shard_bytes=16)
+    moves: list[Path] = []
+
+    def replace_once(source: Path, target: Path) -> None:
+        if moves:
+            raise OSError(5, "Input/output error")
+        moves.append(source.rename(target))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sightline.weights.replace.os.replace", replace_once)
+        new = {"a": torch.ones(4), "b": torch.ones(4)}
+        assert "Input/output error" in error_of(lambda: save_tensors(tmp_path, new, max_shard_bytes=16))
+    assert len(moves) == 1
+    assert "model.safetensors.index.json" in error_of(lambda: open_tensors(tmp_path))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_files_get_the_mode_that_the_umask_gives(tmp_path: Path) -> None:
@@ -211,8 +229,17 @@ def test_opening_and_reading_one_row_leaves_the_rest_on_disk(tmp_path: Path) -> 
     before = resident_bytes()
     tensors = open_tensors(tmp_path)
     assert tensors.shape("large") == (rows, 256) and tensors.dtype("large") == torch.float32
-    assert tensors["large"][7].sum() == 0
+    large = tensors["large"]
+    assert large[7].sum() == 0
     assert resident_bytes() - before < 64 * 2**20
+
+
+def test_a_pickle_is_mapped_too(tmp_path: Path) -> None:
+    torch.save({"large": torch.zeros(2**24)}, tmp_path / "pytorch_model.bin")  # 64 MiB
+    before = resident_bytes()
+    large = open_tensors(tmp_path)["large"]
+    assert large[7] == 0
+    assert resident_bytes() - before < 32 * 2**20
 
 
 def test_changing_a_tensor_changes_neither_file_nor_other_readers(tmp_path: Path) -> None:
