@@ -2,7 +2,8 @@
 
 A tap's name is the path of a module and what is read there:
 
-    stack.blocks.3                       the hidden states that the block gives on, (B, T, W)
+    stack.blocks.3.input                 the hidden states that the block is given, (B, T, W)
+    stack.blocks.3.output                those that it gives on
     stack.blocks.3.attention.query       (B, H, Q, D); likewise key, value (B, H, K, D)
     stack.blocks.3.attention.weights     (B, H, Q, K): by the definition, from the queries and keys that the kernel was
                                          given, whichever kernel that was; before dropout
@@ -24,7 +25,7 @@ from sightline.core.attention import Attention, Kernel, attention_weights
 from sightline.core.block import Block
 from sightline.errors import InputError
 
-Reader = Callable[[Kernel, tuple[Any, ...], Tensor], Tensor]
+Reader = Callable[[Any, tuple[Any, ...], Tensor], Tensor]  # a module, what it was given, its result
 
 
 def _weights(kernel: Kernel, given: tuple[Any, ...], context: Tensor) -> Tensor:
@@ -32,24 +33,34 @@ def _weights(kernel: Kernel, given: tuple[Any, ...], context: Tensor) -> Tensor:
     return attention_weights(query, key, sight, scores=scores, scale=kernel.scale)
 
 
+def _result(module: nn.Module, given: tuple[Any, ...], result: Tensor) -> Tensor:
+    return result
+
+
+_OF_BLOCK: dict[str, Reader] = {"input": lambda block, given, result: given[0], "output": _result}
 _OF_KERNEL: dict[str, Reader] = {
     "query": lambda kernel, given, context: given[0],
     "key": lambda kernel, given, context: given[1],
     "value": lambda kernel, given, context: given[2],
     "weights": _weights,
-    "context": lambda kernel, given, context: context,
+    "context": _result,
 }
+
+
+def _taps(model: nn.Module) -> dict[str, tuple[nn.Module, Reader]]:
+    """Of every tap, which module it hooks and how it reads."""
+    found: dict[str, tuple[nn.Module, Reader]] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, Block):
+            found |= {f"{path}.{what}".lstrip("."): (module, read) for what, read in _OF_BLOCK.items()}
+        elif isinstance(module, Attention):
+            found |= {f"{path}.{what}".lstrip("."): (module.kernel, read) for what, read in _OF_KERNEL.items()}
+    return found
 
 
 def names(model: nn.Module) -> list[str]:
     """Every tap that the model has, in the order of its modules."""
-    found = []
-    for path, module in model.named_modules():
-        if isinstance(module, Block):
-            found.append(path)
-        elif isinstance(module, Attention):
-            found.extend(f"{path}.{what}" for what in _OF_KERNEL)
-    return found
+    return list(_taps(model))
 
 
 @contextmanager
@@ -62,25 +73,23 @@ def record(model: nn.Module, *patterns: str) -> Iterator[dict[str, Tensor]]:
             model(**inputs)
         seen["network.stack.blocks.0.attention.weights"]
     """
-    present = names(model)
-    wanted = [name for name in present if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    present = _taps(model)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in present):
-            raise InputError(f"no tap is named {pattern!r}; the first of this model's {len(present)} are {present[:3]}")
-    modules, seen, handles = dict(model.named_modules()), dict[str, Tensor](), []
+            raise InputError(f"no tap is named {pattern!r}; this model has {len(present)}, such as {list(present)[:3]}")
+    seen: dict[str, Tensor] = {}
 
-    def keep(name: str, read: Reader | None) -> Callable[..., None]:
+    def keep(name: str, read: Reader) -> Callable[[Any, tuple[Any, ...], Tensor], None]:
         def hook(module: Any, given: tuple[Any, ...], result: Tensor) -> None:
-            seen[name] = result if read is None else read(module, given, result)
+            seen[name] = read(module, given, result)
 
         return hook
 
-    for name in wanted:
-        if name in modules:
-            handles.append(modules[name].register_forward_hook(keep(name, None)))
-        else:
-            path, _, what = name.rpartition(".")
-            handles.append(modules[f"{path}.kernel"].register_forward_hook(keep(name, _OF_KERNEL[what])))
+    handles = [
+        module.register_forward_hook(keep(name, read))
+        for name, (module, read) in present.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]
     try:
         yield seen
     finally:
