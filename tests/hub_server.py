@@ -125,7 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
             # Without an owner, the shorter reading: /api/models/gpt2/revision/main is no model "gpt2/revision".
             if short := re.fullmatch(r"/api/models/([^/]+)/(revision|tree)/(.+)", path):
                 api = short
-            if api:
+            if path.startswith("/sign-in/"):  # as networks answer that want a password first
+                self._send(200, b"<html>Sign in</html>", {"Content-Type": "text/html"})
+            elif api:
                 self._api(api[1], api[2] or "revision", api[3] or "main")
             elif resolve:
                 self._file(resolve[1], resolve[2], resolve[3])

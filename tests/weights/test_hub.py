@@ -241,6 +241,15 @@ def test_a_password_in_the_address_is_not_shown(hub: HubServer, monkeypatch: pyt
     assert "127.0.0.1" in error_of(lambda: locate("owner/absent"))
 
 
+def test_an_address_that_is_no_hub_is_named(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url + "/elsewhere")
+    message = error_of(lambda: locate("owner/name"))
+    assert f"{hub.url}/elsewhere" in message and "HF_ENDPOINT" in message
+    monkeypatch.setattr(constants, "ENDPOINT", hub.url + "/sign-in")
+    message = error_of(lambda: locate("owner/name"))
+    assert "does not answer as a hub does" in message and "HF_ENDPOINT" in message
+
+
 # Without a connection
 
 
@@ -260,7 +269,7 @@ def test_no_connection_and_no_copy_is_said_plainly(hub: HubServer, monkeypatch: 
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # huggingface_hub waits between its attempts
     hub.down = True
     message = error_of(lambda: locate("owner/name"))
-    assert "status 503" in message and "not in the cache" in message
+    assert "status 503" in message and "try again later" in message
     hub.stop()
     for revision in (None, "0" * 40):
         message = error_of(lambda revision=revision: locate("owner/name", revision=revision))

@@ -59,11 +59,11 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _json_text(value: Mapping[str, Any]) -> str:
+def _json_text(value: Mapping[str, Any] | list[Any]) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
+def write_json(path: str | os.PathLike[str], value: Mapping[str, Any] | list[Any]) -> None:
     """Write `value` as JSON, two spaces deep, ending in a newline; whole or not at all.
 
     Raises `CheckpointError` when it cannot be written, or holds what JSON has no form for (NaN included).

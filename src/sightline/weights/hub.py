@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from sightline.errors import NotFoundError
 
@@ -120,7 +120,7 @@ def _host() -> str:
     from huggingface_hub import constants
 
     parts = urlsplit(constants.ENDPOINT)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _unreachable(name: str, error: BaseException | None) -> NotFoundError:
@@ -133,8 +133,8 @@ def _unreachable(name: str, error: BaseException | None) -> NotFoundError:
         return NotFoundError(f"{name!r} is not in {place}, and HF_HUB_OFFLINE is set; unset it to download, once")
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
-        advice = LOG_IN if status in (401, 403) else "try again later"
-        return NotFoundError(f"{_host()} refused {name!r} with status {status}, and it is not in the cache; {advice}")
+        advice = {401: LOG_IN, 403: LOG_IN, 404: "check HF_ENDPOINT"}.get(status, "try again later")
+        return NotFoundError(f"{_host()} refused {name!r} with status {status}; {advice}")
     advice = "check the connection and HF_ENDPOINT, or give a local folder"
     return NotFoundError(f"cannot reach {_host()} to fetch {name!r}, which is not in the cache; {advice}")
 
@@ -167,6 +167,10 @@ def _hub_error(name: str, revision: str | None, error: Exception, known: Sequenc
         return _unreachable(name, error)
     if isinstance(error, OSError) and error.errno is not None:
         return NotFoundError(f"cannot store {name!r} in the cache: {error.strerror}; free some space or set HF_HOME")
+    if isinstance(error, ValueError):  # not JSON: a sign-in page, for instance
+        return NotFoundError(
+            f"{_host()} does not answer as a hub does, so {name!r} cannot be fetched; check HF_ENDPOINT"
+        )
     return NotFoundError(f"the download of {name!r} broke off; run this again, whole files are kept")
 
 
@@ -249,7 +253,7 @@ def locate(
 
     try:
         folder = _download(text, revision, files)
-    except (OSError, HTTPError, RevisionResolutionError) as error:
+    except (OSError, HTTPError, RevisionResolutionError, ValueError) as error:
         raise _hub_error(text, revision, error, known) from error
     if "config.json" in files and not _is_model(folder):
         raise _no_hub_model(text, folder)
