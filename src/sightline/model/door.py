@@ -1,0 +1,137 @@
+"""The door: inputs under the names that users know become coordinates, and what cannot be right is refused.
+
+Facts about the inputs (is anything padded, how far do positions reach) are read here, where the tensors usually still lie
+on the host; nothing behind the door looks at a device value.
+
+Shapes: B batch, T tokens, P tokens that a cache remembers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sightline.core.cache import StackCache
+from sightline.core.coordinates import Coordinates
+from sightline.errors import InputError, UnsupportedError
+
+
+def check_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None, vocabulary: int, width: int) -> Tensor:
+    """The one of the two that was given, after a look at its shape and range."""
+    if (input_ids is None) == (inputs_embeds is None):
+        raise InputError("pass input_ids (batch, tokens), or inputs_embeds (batch, tokens, width) in their place")
+    if inputs_embeds is not None:
+        if inputs_embeds.dim() != 3 or inputs_embeds.shape[-1] != width:
+            raise InputError(f"inputs_embeds has shape {tuple(inputs_embeds.shape)}; it must be (batch, tokens, {width})")
+        return inputs_embeds
+    ids = input_ids
+    if not isinstance(ids, Tensor) or ids.dim() != 2 or ids.is_floating_point() or ids.dtype == torch.bool:
+        what = f"{ids.dtype} of shape {tuple(ids.shape)}" if isinstance(ids, Tensor) else type(ids).__name__
+        raise InputError(f"input_ids must be whole numbers in a tensor (batch, tokens), not {what}")
+    if ids.numel() == 0:
+        raise InputError(f"input_ids of shape {tuple(ids.shape)} hold no token; give each row at least one")
+    if ids.device.type == "cpu":
+        low, high = (int(bound) for bound in ids.aminmax())
+        if low < 0 or high >= vocabulary:
+            wrong = low if low < 0 else high
+            raise InputError(f"token id {wrong} is outside the vocabulary of {vocabulary}; is it another model's tokenizer?")
+    return ids
+
+
+def _real(attention_mask: Tensor, rows: int, tokens: int, past: int) -> Tensor | None:
+    """Which of the new tokens are real; None where the host sees that all are."""
+    mask = attention_mask
+    if mask.dim() != 2:
+        raise InputError(
+            f"attention_mask has shape {tuple(mask.shape)}; it must be (batch, tokens), 1 for real tokens and 0 for padding"
+            " (for who may attend to whom pass allowed=, bool (batch, query, key), True where attention is allowed)"
+        )
+    if mask.shape == (rows, past + tokens) and past:
+        mask = mask[:, past:]  # transformers passes the mask of the remembered tokens again
+    if mask.shape != (rows, tokens):
+        raise InputError(f"attention_mask has shape {tuple(mask.shape)}, the tokens {(rows, tokens)}; they must agree")
+    if mask.device.type == "cpu":
+        if mask.is_floating_point() and not bool(((mask == 0) | (mask == 1)).all()):
+            raise InputError("attention_mask holds numbers other than 0 and 1; an additive mask of -inf belongs to no row")
+        if bool(mask.all()):
+            return None
+    return mask.bool()
+
+
+def _fit(name: str, tensor: Tensor | None, rows: int, tokens: int) -> Tensor | None:
+    """A (B, T) tensor of whole numbers; a single row stands for all."""
+    if tensor is None:
+        return None
+    tensor = tensor[None] if tensor.dim() == 1 else tensor
+    if tensor.shape not in ((rows, tokens), (1, tokens)) or tensor.is_floating_point():
+        raise InputError(
+            f"{name} has shape {tuple(tensor.shape)} and type {tensor.dtype}; it must be whole numbers {(rows, tokens)}"
+        )
+    return tensor.long()
+
+
+def _check_range(name: str, tensor: Tensor, size: int, remedy: str) -> None:
+    if tensor.device.type == "cpu":
+        low, high = (int(bound) for bound in tensor.aminmax())
+        if low < 0 or high >= size:
+            raise InputError(f"{name} reach {low if low < 0 else high}, and this model has {size}: {remedy}")
+
+
+def coordinates_of(
+    tokens: Tensor,
+    attention_mask: Tensor | None,
+    token_type_ids: Tensor | None,
+    position_ids: Tensor | None,
+    ranks: Tensor | None,
+    documents: Tensor | None,
+    cache: StackCache,
+    config: Any,
+) -> Coordinates:
+    """Where the new tokens stand; after remembered ones, where a cache holds some.
+
+    Without position_ids, position = index minus leading padding, and tokens after a cache go on where it ends.
+    """
+    rows, count = tokens.shape[:2]
+    past = cache.coordinates
+    real = None if attention_mask is None else _real(attention_mask, rows, count, 0 if past is None else past.tokens)
+    if past is not None and real is None:
+        at = replace(past, rank=None).following(count)
+    elif past is not None:
+        raise InputError("padding among tokens that follow a cache is not supported; pass each step's real tokens only")
+    elif real is None:
+        at = Coordinates.consecutive(count, device=tokens.device)
+    else:
+        at = Coordinates.padded(real)
+    positions = _fit("position_ids", position_ids, rows, count)
+    if positions is not None:
+        at = replace(at, position=positions, start=None)
+    types = _fit("token_type_ids", token_type_ids, rows, count)
+    if types is not None:
+        _check_token_types(types, config)
+    packed = _fit("documents", documents, rows, count)
+    at = replace(
+        at,
+        token_type=at.token_type if types is None else types,
+        document=at.document if packed is None else packed,
+        rank=_fit("ranks", ranks, rows, count),
+    )
+    _check_positions(at, config.positions)
+    return at
+
+
+def _check_positions(at: Coordinates, positions: int) -> None:
+    remedy = "shorten the text, cut it (max_length=…), or read it in windows (embed does)"
+    if at.start is None:
+        _check_range("positions", at.position, positions, remedy)
+    elif at.end > positions:
+        raise InputError(f"{at.end} tokens are more than this model's {positions} positions: {remedy}")
+
+
+def _check_token_types(types: Tensor, config: Any) -> None:
+    known = getattr(config, "token_types", 0)
+    if not known:
+        raise UnsupportedError("this model has no token types; leave token_type_ids out (nothing here could read them)")
+    _check_range("token_type_ids", types, known, "pass smaller ones")

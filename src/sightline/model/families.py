@@ -1,0 +1,57 @@
+"""The families there are, what they were made for, and sizes by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from sightline.errors import ConfigError
+from sightline.weights.bert import BERT
+from sightline.weights.distilbert import DISTILBERT
+from sightline.weights.gpt2 import GPT2
+from sightline.weights.layout import Layout
+from sightline.weights.roberta import ROBERTA
+
+LAYOUTS: dict[str, Layout] = {layout.model_type: layout for layout in (BERT, ROBERTA, DISTILBERT, GPT2)}
+"""By the `model_type` of config.json."""
+
+_WIDTHS = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "medium": (8, 512, 8), "base": (12, 768, 12)}
+_SHARED = {
+    size: {"layers": layers, "width": width, "heads": heads, "inner": 4 * width}
+    for size, (layers, width, heads) in _WIDTHS.items()
+}
+SIZES: dict[str, Mapping[str, Mapping[str, Any]]] = {
+    "bert": {**_SHARED, "large": {"layers": 24, "width": 1024, "heads": 16, "inner": 4096}},
+    "gpt2": {
+        **_SHARED,
+        "large": {"layers": 36, "width": 1280, "heads": 20, "inner": 5120},
+        "xl": {"layers": 48, "width": 1600, "heads": 25, "inner": 6400},
+    },
+}
+"""tiny to base as Turc et al. 2019, "Well-Read Students Learn Better", table 2; larger ones as published."""
+
+
+def layout_of(model_type: object) -> Layout:
+    """The layout for a `model_type`; raises ConfigError naming the ones there are."""
+    if model_type not in LAYOUTS:
+        near = difflib.get_close_matches(str(model_type), LAYOUTS, n=1)
+        meant = f"did you mean {near[0]!r}?" if near else f"Sightline has {', '.join(LAYOUTS)}"
+        raise ConfigError(f"there is no model type {model_type!r} here: {meant}")
+    return LAYOUTS[str(model_type)]
+
+
+def sized(family: str, size: str, **changes: Any) -> Any:
+    """The configuration of a family at a named size, with changes to single fields.
+
+    >>> sized("gpt2", "tiny", vocabulary=100).width
+    128
+    """
+    layout = layout_of(family)
+    sizes = SIZES[layout.family]
+    if size not in sizes:
+        raise ConfigError(f"there is no size {size!r} of {family!r}; choose one of {', '.join(sizes)}")
+    try:
+        return layout.config(**{**sizes[size], **changes})
+    except TypeError as error:
+        raise ConfigError(f"a {family!r} has no such setting: {error}") from None

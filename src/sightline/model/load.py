@@ -1,0 +1,182 @@
+"""Loading a checkpoint, from a folder or a hub, and building a new model of a named size."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sightline.errors import CheckpointError, ConfigError
+from sightline.model.families import layout_of, sized
+from sightline.model.initialize import initialize
+from sightline.model.model import Model
+from sightline.text.tokenizer import Tokenizer
+from sightline.text.tokenizer_files import load_tokenizer
+from sightline.weights.files import open_tensors, read_json
+from sightline.weights.hub import locate
+from sightline.weights.layout import Layout
+from sightline.weights.read import Spelling, build_heads, count_labels, fill, find_heads
+from sightline.weights.sentence_transformers import read_embedding_defaults
+
+
+def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Names of classes, where they are more than LABEL_0, LABEL_1, …"""
+    stated = config.get("id2label")
+    if not isinstance(stated, Mapping):
+        return None
+    try:
+        names = {int(index): str(name) for index, name in stated.items()}
+    except ValueError:
+        raise CheckpointError("config.json has an id2label whose ids are not whole numbers; correct it") from None
+    ordered = tuple(names.get(index, f"LABEL_{index}") for index in range(len(names)))
+    return None if all(name == f"LABEL_{index}" for index, name in enumerate(ordered)) else ordered
+
+
+def _network(layout: Layout, config: Any, heads: frozenset[str], labels: Mapping[str, int]) -> nn.Module:
+    """A module with children `network` and `heads` and no memory yet: shapes only."""
+    with torch.device("meta"):
+        network = layout.network(config)
+        built = build_heads(layout, config, network, heads, labels)
+    return nn.ModuleDict({"network": network, "heads": built})
+
+
+def _dtype(dtype: torch.dtype | str | None, file: Spelling, device: torch.device | str | None) -> torch.dtype | None:
+    """The type to convert to; None keeps what is stored."""
+    if isinstance(dtype, str):
+        found = getattr(torch, dtype, None)
+        if not isinstance(found, torch.dtype) or not found.is_floating_point:
+            raise ConfigError(f"dtype={dtype!r} is no floating-point type; choose float32, bfloat16, float16 or float64")
+        return found
+    stored = {file.tensors.dtype(name) for name in file.tensors}
+    on_cpu = torch.device(torch.get_default_device() if device is None else device).type == "cpu"
+    return torch.float32 if dtype is None and on_cpu and torch.float16 in stored else dtype
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model"))
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | str | None = None,
+    allow_new: bool = False,
+    allow_unused: bool = False,
+    seed: int = 0,
+) -> Model:
+    """The model of that name, in eval mode.
+
+    name          a folder, or a hub id (`HF_ENDPOINT`, `HF_HOME`, `HF_HUB_OFFLINE` and `HF_TOKEN` are honoured)
+    dtype         of the weights; default: as stored, except that float16 becomes float32 on a CPU
+    allow_new     whether tensors that the file lacks may be drawn at random (by `seed`); they are listed in a warning
+    allow_unused  whether tensors of the file that nothing here reads are left out
+
+    Raises NotFoundError for a name that leads nowhere and CheckpointError for files that cannot be right.
+
+        model = load("bert-base-uncased")
+    """
+    folder = locate(name, revision=revision)
+    stored = read_json(folder / "config.json")
+    if "model_type" not in stored:
+        raise CheckpointError(f"{folder / 'config.json'} names no model_type; is this a checkpoint of transformers?")
+    layout = layout_of(stored["model_type"])
+    try:
+        config, trained, unknown = layout.read_config(stored)
+    except (ConfigError, TypeError) as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+    if unknown:
+        warnings.warn(f"config.json has fields that change nothing here: {_listed(unknown)}", stacklevel=2)
+    file = Spelling(layout, open_tensors(folder))
+    heads = find_heads(layout, file, stored.get("architectures") or ())
+    heads |= layout.implied(config, heads)
+    parts = _network(layout, config, heads, count_labels(layout, file, heads))
+    names = layout.all_names(config, heads)
+    missing = fill(parts, names, file, _dtype(dtype, file, device))
+    unused = file.unused()
+    if missing and not allow_new:
+        raise CheckpointError(
+            f"{folder} lacks {len(missing)} tensors that its config.json asks for: {_listed([m.theirs for m in missing])};"
+            " allow_new=True draws them at random"
+        )
+    if unused and not allow_unused:
+        raise CheckpointError(
+            f"{folder} has {len(unused)} tensors that a {layout.model_type} here does not use: {_listed(unused)};"
+            " allow_unused=True leaves them out"
+        )
+    new = tuple(ours for name in missing for ours in name.ours)
+    initialize(parts, new, config, seed)
+    if new:
+        warnings.warn(f"drawn at random, since the checkpoint lacks them: {_listed(list(new))}", stacklevel=2)
+    parts.to(torch.get_default_device() if device is None else device)
+    return Model(
+        parts["network"],
+        parts["heads"],
+        layout,
+        config,
+        trained,
+        tokenizer=load_tokenizer(folder, model_type=layout.model_type) if _has_tokenizer(folder) else None,
+        labels=_labels(stored),
+        embedding=read_embedding_defaults(folder),
+        stored_config=stored,
+        new_tensors=new,
+    ).eval()
+
+
+def build(
+    family: str,
+    size: str = "base",
+    *,
+    tokenizer: Tokenizer | None = None,
+    heads: tuple[str, ...] = ("lm",),
+    labels: int | tuple[str, ...] = 2,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    **settings: Any,
+) -> Model:
+    """A new model with random weights, in eval mode.
+
+    family     "bert", "roberta", "distilbert" or "gpt2"
+    size       "tiny" (2 layers, 128 wide), "mini", "small", "medium", "base", "large"; settings change single fields
+    tokenizer  sets the vocabulary too, unless `vocabulary` is given
+    heads      what shall be asked of it; labels: how many classes a classifier or tagger has, or their names
+    seed       the same seed draws the same weights
+
+        build("gpt2", "tiny", vocabulary=1000, seed=0)
+    """
+    layout = layout_of(family)
+    if tokenizer is not None:
+        settings.setdefault("vocabulary", len(tokenizer))
+    offset = {"position_offset": 2} if family == "roberta" else {"token_types": 0} if family == "distilbert" else {}
+    config = sized(family, size, **{**offset, **settings})
+    asked = _with_needed(layout, heads)
+    names = labels if isinstance(labels, tuple) else None
+    count = labels if isinstance(labels, int) else len(labels)
+    parts = _network(layout, config, asked, {"classifier": count, "tagger": count})
+    every = [ours for name in layout.all_names(config, asked) for ours in name.ours]
+    initialize(parts, every, config, seed)
+    parts.to(torch.get_default_device() if device is None else device, dtype)
+    return Model(
+        parts["network"], parts["heads"], layout, config, layout.mask, tokenizer=tokenizer, labels=names
+    ).eval()
+
+
+def _with_needed(layout: Layout, heads: tuple[str, ...]) -> frozenset[str]:
+    """These heads, and the pooler under those that stand on one; ConfigError for one that the layout does not have."""
+    present = {head.name: head for head in layout.heads}
+    for name in heads:
+        if name not in present:
+            raise ConfigError(f"{layout.model_type} has no head {name!r}; choose from {', '.join(present)}")
+    pooled = any("{base}pooler.dense.weight" in present[name].markers for name in heads)
+    return frozenset({*heads, "pooler"}) if pooled else frozenset(heads)

@@ -1,0 +1,183 @@
+"""Model: the one interface to every family.
+
+    import sightline as sl
+    model = sl.load("bert-base-uncased")
+    out = model(**model.tokenizer(["two texts", "at once"]))
+    out.last_hidden_state                   # (B, T, W)
+    model.logits(out.last_hidden_state)     # (B, T, V)
+    model.with_mask(sl.Causal())            # the same weights, another sight
+
+Shapes: B batch, T tokens, Q queries, K keys, W width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.cache import FORGETFUL, StackCache
+from sightline.core.mask import Mask
+from sightline.core.sight import Sight
+from sightline.core.taps import record
+from sightline.errors import UnsupportedError
+from sightline.model.door import check_tokens, coordinates_of
+from sightline.model.output import Output
+from sightline.text.tokenizer import Tokenizer
+from sightline.weights.layout import Layout
+from sightline.weights.sentence_transformers import EmbeddingDefaults
+
+
+class Model(nn.Module):
+    """A network, its heads and its tokenizer. Made by `load` and `build`.
+
+    network       the family's own module
+    heads         what can be asked of it, by name: lm, pooler, next_sentence, classifier, tagger, span
+    mask          who may attend to whom; `trained_mask` is the one that the weights were trained under
+    tokenizer     None where the model came without one
+    labels        names of the classes that the classifier or tagger tells apart, where they have any
+    embedding     how its makers turn rows into vectors (sentence-transformers folders say so), or None
+    new_tensors   tensors that no checkpoint filled: they are random
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        heads: nn.ModuleDict,
+        layout: Layout,
+        config: Any,
+        mask: Mask,
+        *,
+        tokenizer: Tokenizer | None = None,
+        labels: tuple[str, ...] | None = None,
+        embedding: EmbeddingDefaults | None = None,
+        stored_config: dict[str, Any] | None = None,
+        new_tensors: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.network, self.heads = network, heads
+        self.layout, self.config = layout, config
+        self.mask = self.trained_mask = mask
+        self.tokenizer, self.labels, self.embedding = tokenizer, labels, embedding
+        self.stored_config = stored_config or {}
+        self.new_tensors = new_tensors
+
+    @property
+    def family(self) -> str:
+        """Which network this is."""
+        return self.layout.family
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' type."""
+        return next(self.parameters()).dtype
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        *,
+        inputs_embeds: Tensor | None = None,
+        allowed: Tensor | None = None,
+        ranks: Tensor | None = None,
+        documents: Tensor | None = None,
+        cache: StackCache | None = None,
+        hidden_states: bool = False,
+        attentions: bool = False,
+        kernel: str = "auto",
+    ) -> Output:
+        """Hidden states of every token.
+
+        input_ids        (B, T); or inputs_embeds (B, T, W) in their place
+        attention_mask   (B, T), 1 real and 0 padding, on either side; default: nothing is padded
+        token_type_ids   (B, T), for networks that have token types
+        position_ids     (B, T); default: index minus leading padding
+        allowed          bool (B, T, K), True where attention is allowed; and-ed to the mask
+        ranks            (B, T), places in an order, for a Permuted mask
+        documents        (B, T), which of several packed texts a token belongs to
+        cache            a KeyValueCache or Memory; it answers for earlier tokens and remembers these
+        hidden_states    whether the result has them for every layer; likewise attentions
+        kernel           "auto", "reference", "sdpa" or "flex"
+
+        Raises InputError for ids outside the vocabulary, more tokens than positions, and shapes that do not agree.
+        """
+        memory = FORGETFUL if cache is None else cache
+        tokens = check_tokens(input_ids, inputs_embeds, self.config.vocabulary, self.config.width)
+        at = coordinates_of(
+            tokens, attention_mask, token_type_ids, position_ids, ranks, documents, memory, self.config
+        ).to(self.device)
+        sight = Sight(
+            self.mask,
+            at,
+            memory.announce(at),
+            allowed=None if allowed is None else allowed.to(self.device, torch.bool),
+            kernel=kernel,
+        )
+        wanted = ["*.input", "*.output"] * hidden_states + ["*.attention.weights"] * attentions
+        with ExitStack() as taps:
+            seen = taps.enter_context(record(self.network, *wanted)) if wanted else {}
+            last = self.network(tokens.to(self.device), sight, memory)
+        of_blocks = [value for name, value in seen.items() if name.endswith(".output")][:-1]
+        return Output(
+            last_hidden_state=last,
+            coordinates=at,
+            hidden_states=(next(iter(seen.values())), *of_blocks, last) if hidden_states else None,
+            attentions=tuple(value for name, value in seen.items() if name.endswith(".weights")) if attentions else None,
+            cache=cache,
+        )
+
+    def head(self, name: str) -> nn.Module:
+        """The head of that name, called with hidden states and their coordinates; UnsupportedError where there is none.
+
+        model.head("classifier")(out.last_hidden_state, out.coordinates)
+        """
+        if name not in self.heads:
+            has = ", ".join(self.heads) or "none"
+            raise UnsupportedError(f"this {self.layout.model_type} has no head {name!r}; its heads: {has}")
+        return self.heads[name]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits over the vocabulary: (B, T, W) → (B, T, V)."""
+        return self.head("lm")(hidden)  # type: ignore[no-any-return]
+
+    def with_mask(self, mask: Mask) -> Model:
+        """A view on the same weights that looks through another mask. Changing one's weights changes both's.
+
+        >>> causal_bert = model.with_mask(Causal())  # doctest: +SKIP
+        """
+        view = copy.copy(self)
+        view._modules = dict(self._modules)
+        view.mask = mask
+        return view
+
+    def resize_token_embeddings(self, vocabulary: int) -> None:
+        """Give the network `vocabulary` tokens: new ones start as the mean of those there were, old ones stay.
+
+        A tied LM head follows; the head's own matrix and bias are resized alike.
+        """
+        from sightline.model.resize import resize_vocabulary
+
+        resize_vocabulary(self, vocabulary)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model, its tokenizer and its configuration in the Hugging Face layout; returns the folder."""
+        from sightline.model.save import save
+
+        return save(self, Path(folder))
+
+    def extra_repr(self) -> str:
+        """What `repr` says before the modules."""
+        under = f"mask={self.mask}"
+        trained = "" if self.mask == self.trained_mask else f", trained under {self.trained_mask}"
+        return f"{self.layout.model_type}, {under}{trained}, heads={', '.join(self.heads) or 'none'}"

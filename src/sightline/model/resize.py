@@ -1,0 +1,43 @@
+"""Resizing a vocabulary: rows of the token embedding, and of a head that has its own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from sightline.core.check import whole
+from sightline.errors import InputError
+from sightline.networks.heads import LMHead
+
+if TYPE_CHECKING:
+    from sightline.model.model import Model
+
+
+def _resized(rows: Tensor, count: int) -> nn.Parameter:
+    """The first `count` rows; further ones are the mean of those there were (Hewitt 2021, "Initializing New Word
+    Embeddings for Pretrained Language Models"), so that no new token is likelier than an average old one."""
+    kept = rows.detach()[:count]
+    mean = rows.detach().mean(0, keepdim=True)
+    new = mean.expand(count - len(kept), *mean.shape[1:])
+    return nn.Parameter(torch.cat([kept, new]))
+
+
+def resize_vocabulary(model: Model, vocabulary: int) -> None:
+    """Give `model` that many tokens, in place. Raises InputError where its tokenizer has more."""
+    whole("vocabulary", vocabulary)
+    if model.tokenizer is not None and len(model.tokenizer) > vocabulary:
+        raise InputError(
+            f"the tokenizer has {len(model.tokenizer)} tokens, more than the {vocabulary} asked for; their ids would have"
+            " no embedding"
+        )
+    embedding = model.network.embeddings.tokens  # type: ignore[union-attr]
+    embedding.weight = _resized(embedding.weight, vocabulary)  # type: ignore[union-attr, arg-type]
+    embedding.num_embeddings = vocabulary  # type: ignore[union-attr, assignment]
+    head = model.heads["lm"] if "lm" in model.heads else None
+    if isinstance(head, LMHead):
+        head.weight = None if head.weight is None else _resized(head.weight, vocabulary)
+        head.bias = None if head.bias is None else _resized(head.bias, vocabulary)
+    model.config = replace(model.config, vocabulary=vocabulary)

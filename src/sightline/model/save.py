@@ -1,0 +1,56 @@
+"""Saving a model in the Hugging Face layout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.errors import CheckpointError
+from sightline.text.tokenizer_files import save_tokenizer
+from sightline.weights.files import save_tensors, write_json
+from sightline.weights.read import spell
+from sightline.weights.sentence_transformers import write_embedding_defaults
+
+if TYPE_CHECKING:
+    from sightline.model.model import Model
+
+_SPECIAL = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "pad"}
+
+
+def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
+    """What the checkpoint said, overruled by what the model is now."""
+    written = dict(model.stored_config)
+    for stale in ("torch_dtype", "is_decoder", "sightline"):
+        written.pop(stale, None)
+    written.update(model.layout.write_config(model.config, model.mask, heads))
+    written["dtype"] = str(model.dtype).removeprefix("torch.")
+    if model.labels is not None:
+        written["id2label"] = {str(index): label for index, label in enumerate(model.labels)}
+        written["label2id"] = {label: index for index, label in enumerate(model.labels)}
+    elif "classifier" in heads or "tagger" in heads:
+        head = model.heads["classifier" if "classifier" in heads else "tagger"]
+        written["id2label"] = {str(index): f"LABEL_{index}" for index in range(head.output.out_features)}  # type: ignore[union-attr, call-overload]
+        written["label2id"] = {label: int(index) for index, label in written["id2label"].items()}
+    if model.tokenizer is not None:
+        for field, role in _SPECIAL.items():
+            if written.get(field) is None:
+                written[field] = getattr(model.tokenizer.special, role)
+    return written
+
+
+def save(model: Model, folder: Path) -> Path:
+    """Write `model` into `folder`, made if need be; files appear whole or not at all."""
+    if folder.exists() and not folder.is_dir():
+        raise CheckpointError(f"cannot save into {folder}: it is a file; name a folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot make the folder {folder}: {error.strerror}") from error
+    heads = frozenset(model.heads)
+    save_tensors(folder, spell(model, model.layout, model.config, heads))
+    write_json(folder / "config.json", _config(model, heads))
+    if model.tokenizer is not None:
+        save_tokenizer(model.tokenizer, folder)
+    if model.embedding is not None:
+        write_embedding_defaults(folder, model.embedding, model.config.width)
+    return folder

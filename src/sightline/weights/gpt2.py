@@ -1,0 +1,145 @@
+"""The layout of GPT-2 checkpoints (`model_type: gpt2`): dense weights stored (in, out), query, key and value in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from sightline.core.mask import Causal, Mask
+from sightline.networks.gpt2 import Gpt2, Gpt2Config
+from sightline.networks.heads import LMHead, SequenceHead, TokenHead
+from sightline.weights.layout import HeadLayout, Layout, Name, pair
+
+
+def _names(config: Gpt2Config) -> tuple[Name, ...]:
+    return (
+        Name("{base}wte.weight", ("network.embeddings.tokens.weight",)),
+        Name("{base}wpe.weight", ("network.embeddings.positions.table.weight",)),
+        *pair("{base}ln_f", "network.norm"),
+    )
+
+
+def _layer_names(config: Gpt2Config) -> tuple[Name, ...]:
+    theirs, ours = "{base}h.{layer}.", "network.stack.blocks.{layer}."
+    fused = [ours + "attention." + part for part in ("query", "key", "value")]
+    return (
+        *pair(theirs + "ln_1", ours + "attention_residual.norm"),
+        Name(theirs + "attn.c_attn.weight", tuple(f"{part}.weight" for part in fused), transposed=True),
+        Name(theirs + "attn.c_attn.bias", tuple(f"{part}.bias" for part in fused)),
+        *pair(theirs + "attn.c_proj", ours + "attention.output", transposed=True),
+        *pair(theirs + "ln_2", ours + "feed_forward_residual.norm"),
+        *pair(theirs + "mlp.c_fc", ours + "feed_forward.inner", transposed=True),
+        *pair(theirs + "mlp.c_proj", ours + "feed_forward.output", transposed=True),
+    )
+
+
+def _lm_names(config: Gpt2Config) -> tuple[Name, ...]:
+    return () if config.tied else (Name("lm_head.weight", ("heads.lm.weight",)),)
+
+
+def _lm(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
+    tied = network.embeddings.tokens if config.tied else None
+    return LMHead(config.width, config.vocabulary, tied=tied, transform=None, bias=False)  # type: ignore[arg-type]
+
+
+def _classifier(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
+    return SequenceHead(config.width, labels, pooler=None, bias=False)
+
+
+def _tagger(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
+    return TokenHead(config.width, labels, config.classifier_dropout)
+
+
+def _span(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
+    return TokenHead(config.width, labels)
+
+
+def _implied(config: Gpt2Config, heads: frozenset[str]) -> frozenset[str]:
+    """A tied LM head is the embedding; it is there unless the checkpoint was made for something else."""
+    return frozenset({"lm"}) if config.tied and not heads else frozenset()
+
+
+def _architecture(heads: frozenset[str], mask: Mask) -> str:
+    choices = (
+        ({"classifier"}, "GPT2ForSequenceClassification"),
+        ({"tagger"}, "GPT2ForTokenClassification"),
+        ({"span"}, "GPT2ForQuestionAnswering"),
+        ({"lm"}, "GPT2LMHeadModel"),
+    )
+    return next((name for needed, name in choices if needed <= heads), "GPT2Model")
+
+
+def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
+    ours.setdefault("inner", 4 * ours.get("width", 768))
+    return ours
+
+
+GPT2 = Layout(
+    model_type="gpt2",
+    family="gpt2",
+    base="transformer.",
+    network=Gpt2,
+    config=Gpt2Config,
+    mask=Causal(),
+    names=_names,
+    per_layer=_layer_names,
+    heads=(
+        HeadLayout(
+            name="lm",
+            names=_lm_names,
+            markers=("lm_head.weight",),
+            architectures=("GPT2LMHeadModel", "GPT2DoubleHeadsModel"),
+            build=_lm,
+        ),
+        HeadLayout(
+            name="classifier",
+            names=lambda config: (Name("score.weight", ("heads.classifier.output.weight",)),),
+            markers=("score.weight",),
+            architectures=("GPT2ForSequenceClassification",),
+            build=_classifier,
+        ),
+        HeadLayout(
+            name="tagger",
+            names=lambda config: pair("classifier", "heads.tagger.output"),
+            markers=("classifier.weight",),
+            architectures=("GPT2ForTokenClassification",),
+            build=_tagger,
+        ),
+        HeadLayout(
+            name="span",
+            names=lambda config: pair("qa_outputs", "heads.span.output"),
+            markers=("qa_outputs.weight",),
+            architectures=("GPT2ForQuestionAnswering",),
+            build=_span,
+        ),
+    ),
+    implied=_implied,
+    architecture=_architecture,
+    fields={
+        "vocab_size": "vocabulary",
+        "n_embd": "width",
+        "n_layer": "layers",
+        "n_head": "heads",
+        "n_inner": "inner",
+        "n_positions": "positions",
+        "activation_function": "activation",
+        "layer_norm_epsilon": "norm_eps",
+        "resid_pdrop": "dropout",
+        "embd_pdrop": "embedding_dropout",
+        "attn_pdrop": "attention_dropout",
+        "classifier_dropout": "classifier_dropout",
+        "scale_attn_weights": "scaled",
+        "scale_attn_by_inverse_layer_idx": "scaled_by_layer",
+        "tie_word_embeddings": "tied",
+        "initializer_range": "init_std",
+    },
+    required={"add_cross_attention": (False, None), "is_encoder_decoder": (False, None), "pruned_heads": ({}, None)},
+    inert=frozenset(
+        "n_ctx reorder_and_upcast_attn summary_type summary_use_proj summary_activation summary_proj_to_labels"
+        " summary_first_dropout".split()
+    ),
+    adapt_read=_read,
+    ignored=("attn.bias", "attn.masked_bias", "lm_head.weight"),
+)

@@ -1,0 +1,140 @@
+"""Reading a checkpoint's tensors into a model, and a model's back into theirs, by the tables of a Layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sightline.errors import CheckpointError
+from sightline.weights.files import Tensors
+from sightline.weights.layout import HeadLayout, Layout, Name
+
+_OLD = ((".gamma", ".weight"), (".beta", ".bias"))  # how the first BERT files spell LayerNorm
+
+
+def _modern(name: str) -> str:
+    for old, new in _OLD:
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
+
+
+class Spelling:
+    """A file's tensors, found whether or not their names carry the base prefix, and under old spellings too."""
+
+    def __init__(self, layout: Layout, tensors: Tensors) -> None:
+        self.layout, self.tensors = layout, tensors
+        self.stored = {_modern(name): name for name in tensors}
+        self.used: set[str] = set()
+
+    def find(self, theirs: str, copies: Iterable[str] = ()) -> str | None:
+        """The stored name of `theirs` or of one of its copies, or None."""
+        for name in (theirs, *copies):
+            for prefix in (self.layout.base, ""):
+                stored = self.stored.get(name.replace("{base}", prefix))
+                if stored is not None:
+                    return stored
+        return None
+
+    def unused(self) -> list[str]:
+        """Tensors of the file that nothing here reads and that are no mere buffers or copies."""
+        return sorted(
+            stored
+            for name, stored in self.stored.items()
+            if stored not in self.used and not name.endswith(self.layout.ignored)
+        )
+
+
+def find_heads(layout: Layout, file: Spelling, architectures: Iterable[str]) -> frozenset[str]:
+    """The heads that a file has; where two share their tensors' names, the declared architecture decides."""
+    declared = set(architectures)
+    found: list[HeadLayout] = []
+    for head in layout.heads:
+        if not all(file.find(marker) for marker in head.markers):
+            continue
+        rival = next((other for other in found if other.markers[0] == head.markers[0]), None)
+        if rival is None:
+            found.append(head)
+        elif declared & set(head.architectures) and not declared & set(rival.architectures):
+            found[found.index(rival)] = head
+    return frozenset(head.name for head in found)
+
+
+def build_heads(
+    layout: Layout, config: Any, network: nn.Module, heads: frozenset[str], labels: Mapping[str, int]
+) -> nn.ModuleDict:
+    """Modules for these heads; `labels` says how many each one of them tells apart."""
+    built: dict[str, nn.Module] = {}
+    for head in layout.heads:
+        if head.name in heads:
+            built[head.name] = head.build(config, network, built, labels.get(head.name, 2))
+    return nn.ModuleDict(built)
+
+
+def count_labels(layout: Layout, file: Spelling, heads: frozenset[str]) -> dict[str, int]:
+    """How many labels each head of the file tells apart: the first size of its last layer."""
+    counts = {}
+    for head in layout.heads:
+        stored = file.find(head.markers[0])
+        if head.name in heads and stored is not None:
+            counts[head.name] = file.tensors.shape(stored)[0]
+    return counts
+
+
+def _place(model: nn.Module, name: str, tensor: Tensor) -> None:
+    path, _, leaf = name.rpartition(".")
+    model.get_submodule(path).register_parameter(leaf, nn.Parameter(tensor))
+
+
+def _parameter(model: nn.Module, name: str) -> Tensor:
+    path, _, leaf = name.rpartition(".")
+    return getattr(model.get_submodule(path), leaf)  # type: ignore[no-any-return]
+
+
+def _check_shape(model: nn.Module, name: Name, stored: str, tensors: Tensors) -> None:
+    shapes = [tuple(_parameter(model, ours).shape) for ours in name.ours]
+    wanted = (sum(shape[0] for shape in shapes), *shapes[0][1:])
+    wanted = wanted[::-1] if name.transposed else wanted
+    if tuple(tensors.shape(stored)) != wanted:
+        raise CheckpointError(
+            f"{tensors.file_of(stored)}: tensor {stored!r} has shape {tuple(tensors.shape(stored))}, and by config.json it"
+            f" should have {wanted}; the file and its config.json do not belong together"
+        )
+
+
+def fill(model: nn.Module, names: Iterable[Name], file: Spelling, dtype: torch.dtype | None) -> list[Name]:
+    """Put a file's tensors where they belong; returns the names that it lacks.
+
+    dtype None keeps what is stored. Tensors are views of the file's memory map where nothing had to be converted.
+    """
+    missing = []
+    for name in names:
+        stored = file.find(name.theirs, name.copies)
+        if stored is None:
+            missing.append(name)
+            continue
+        _check_shape(model, name, stored, file.tensors)
+        file.used.update(s for s in (file.find(spelling) for spelling in (name.theirs, *name.copies)) if s)
+        tensor = file.tensors[stored]
+        if not tensor.is_floating_point():
+            raise CheckpointError(
+                f"{file.tensors.file_of(stored)}: tensor {stored!r} holds {tensor.dtype}, not floating-point numbers;"
+                " quantised checkpoints are not supported"
+            )
+        for ours, part in name.split(tensor if dtype is None else tensor.to(dtype)):
+            _place(model, ours, part)
+    return missing
+
+
+def spell(model: nn.Module, layout: Layout, config: Any, heads: frozenset[str]) -> dict[str, Tensor]:
+    """A model's tensors under their names, ready to be written."""
+    base = layout.base if heads - {"pooler"} else ""
+    ours = {name: parameter.detach() for name, parameter in model.named_parameters(remove_duplicate=False)}
+    theirs = {}
+    for name in layout.all_names(config, heads):
+        for spelling in (name.theirs, *name.copies):
+            theirs[spelling.replace("{base}", base)] = name.join(ours)
+    return theirs
