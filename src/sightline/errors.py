@@ -1,6 +1,7 @@
 """Errors that are meant for the user: what was wrong, its value, what to do.
 
-A `SightlineError` becomes one line on stderr and exit code 2. Anything else that escapes is a bug and keeps its traceback.
+A `SightlineError` becomes one line on stderr and exit code 2. Anything else that escapes is a bug and keeps its
+traceback.
 """
 
 

@@ -1,7 +1,7 @@
 """The door: inputs under the names that users know become coordinates, and what cannot be right is refused.
 
-Facts about the inputs (is anything padded, how far do positions reach) are read here, where the tensors usually still lie
-on the host; nothing behind the door looks at a device value.
+Facts about the inputs (is anything padded, how far do positions reach) are read here, where the tensors usually still
+lie on the host; nothing behind the door looks at a device value.
 
 Shapes: B batch, T tokens, P tokens that a cache remembers.
 """
@@ -25,7 +25,9 @@ def check_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None, vocabul
         raise InputError("pass input_ids (batch, tokens), or inputs_embeds (batch, tokens, width) in their place")
     if inputs_embeds is not None:
         if inputs_embeds.dim() != 3 or inputs_embeds.shape[-1] != width:
-            raise InputError(f"inputs_embeds has shape {tuple(inputs_embeds.shape)}; it must be (batch, tokens, {width})")
+            raise InputError(
+                f"inputs_embeds has shape {tuple(inputs_embeds.shape)}; it must be (batch, tokens, {width})"
+            )
         return inputs_embeds
     ids = input_ids
     if not isinstance(ids, Tensor) or ids.dim() != 2 or ids.is_floating_point() or ids.dtype == torch.bool:
@@ -37,7 +39,9 @@ def check_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None, vocabul
         low, high = (int(bound) for bound in ids.aminmax())
         if low < 0 or high >= vocabulary:
             wrong = low if low < 0 else high
-            raise InputError(f"token id {wrong} is outside the vocabulary of {vocabulary}; is it another model's tokenizer?")
+            raise InputError(
+                f"token id {wrong} is outside the vocabulary of {vocabulary}; is it another model's tokenizer?"
+            )
     return ids
 
 
@@ -46,8 +50,8 @@ def _real(attention_mask: Tensor, rows: int, tokens: int, past: int) -> Tensor |
     mask = attention_mask
     if mask.dim() != 2:
         raise InputError(
-            f"attention_mask has shape {tuple(mask.shape)}; it must be (batch, tokens), 1 for real tokens and 0 for padding"
-            " (for who may attend to whom pass allowed=, bool (batch, query, key), True where attention is allowed)"
+            f"attention_mask has shape {tuple(mask.shape)}; it must be (batch, tokens), 1 for real tokens and 0 for"
+            " padding (for who may attend to whom pass allowed=, bool (batch, query, key), True where attention is allowed)"
         )
     if mask.shape == (rows, past + tokens) and past:
         mask = mask[:, past:]  # transformers passes the mask of the remembered tokens again
@@ -55,7 +59,9 @@ def _real(attention_mask: Tensor, rows: int, tokens: int, past: int) -> Tensor |
         raise InputError(f"attention_mask has shape {tuple(mask.shape)}, the tokens {(rows, tokens)}; they must agree")
     if mask.device.type == "cpu":
         if mask.is_floating_point() and not bool(((mask == 0) | (mask == 1)).all()):
-            raise InputError("attention_mask holds numbers other than 0 and 1; an additive mask of -inf belongs to no row")
+            raise InputError(
+                "attention_mask holds numbers other than 0 and 1; an additive mask of -inf belongs to no row"
+            )
         if bool(mask.all()):
             return None
     return mask.bool()

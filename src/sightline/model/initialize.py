@@ -14,7 +14,9 @@ from torch import nn
 from sightline.core.block import Block
 
 
-def initialize(model: nn.Module, names: Iterable[str], config: Any, seed: int, device: torch.device | str = "cpu") -> None:
+def initialize(
+    model: nn.Module, names: Iterable[str], config: Any, seed: int, device: torch.device | str = "cpu"
+) -> None:
     """Fill the named parameters of `model`, wherever they are still without data, by `seed`."""
     generator = torch.Generator().manual_seed(seed)
     small = _residual_projections(model)

@@ -37,12 +37,14 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     return None if all(name == f"LABEL_{index}" for index, name in enumerate(ordered)) else ordered
 
 
-def _network(layout: Layout, config: Any, heads: frozenset[str], labels: Mapping[str, int]) -> nn.Module:
-    """A module with children `network` and `heads` and no memory yet: shapes only."""
-    with torch.device("meta"):
-        network = layout.network(config)
-        built = build_heads(layout, config, network, heads, labels)
-    return nn.ModuleDict({"network": network, "heads": built})
+class _Parts(nn.Module):
+    """A network and its heads without memory yet: shapes only."""
+
+    def __init__(self, layout: Layout, config: Any, heads: frozenset[str], labels: Mapping[str, int]) -> None:
+        super().__init__()
+        with torch.device("meta"):
+            self.network = layout.network(config)
+            self.heads = build_heads(layout, config, self.network, heads, labels)
 
 
 def _dtype(dtype: torch.dtype | str | None, file: Spelling, device: torch.device | str | None) -> torch.dtype | None:
@@ -50,7 +52,9 @@ def _dtype(dtype: torch.dtype | str | None, file: Spelling, device: torch.device
     if isinstance(dtype, str):
         found = getattr(torch, dtype, None)
         if not isinstance(found, torch.dtype) or not found.is_floating_point:
-            raise ConfigError(f"dtype={dtype!r} is no floating-point type; choose float32, bfloat16, float16 or float64")
+            raise ConfigError(
+                f"dtype={dtype!r} is no floating-point type; choose float32, bfloat16, float16 or float64"
+            )
         return found
     stored = {file.tensors.dtype(name) for name in file.tensors}
     on_cpu = torch.device(torch.get_default_device() if device is None else device).type == "cpu"
@@ -100,14 +104,14 @@ def load(
     file = Spelling(layout, open_tensors(folder))
     heads = find_heads(layout, file, stored.get("architectures") or ())
     heads |= layout.implied(config, heads)
-    parts = _network(layout, config, heads, count_labels(layout, file, heads))
+    parts = _Parts(layout, config, heads, count_labels(layout, file, heads))
     names = layout.all_names(config, heads)
     missing = fill(parts, names, file, _dtype(dtype, file, device))
     unused = file.unused()
     if missing and not allow_new:
         raise CheckpointError(
-            f"{folder} lacks {len(missing)} tensors that its config.json asks for: {_listed([m.theirs for m in missing])};"
-            " allow_new=True draws them at random"
+            f"{folder} lacks {len(missing)} tensors that its config.json asks for:"
+            f" {_listed([name.theirs for name in missing])}; allow_new=True draws them at random"
         )
     if unused and not allow_unused:
         raise CheckpointError(
@@ -120,8 +124,8 @@ def load(
         warnings.warn(f"drawn at random, since the checkpoint lacks them: {_listed(list(new))}", stacklevel=2)
     parts.to(torch.get_default_device() if device is None else device)
     return Model(
-        parts["network"],
-        parts["heads"],
+        parts.network,
+        parts.heads,
         layout,
         config,
         trained,
@@ -163,13 +167,11 @@ def build(
     asked = _with_needed(layout, heads)
     names = labels if isinstance(labels, tuple) else None
     count = labels if isinstance(labels, int) else len(labels)
-    parts = _network(layout, config, asked, {"classifier": count, "tagger": count})
+    parts = _Parts(layout, config, asked, {"classifier": count, "tagger": count})
     every = [ours for name in layout.all_names(config, asked) for ours in name.ours]
     initialize(parts, every, config, seed)
     parts.to(torch.get_default_device() if device is None else device, dtype)
-    return Model(
-        parts["network"], parts["heads"], layout, config, layout.mask, tokenizer=tokenizer, labels=names
-    ).eval()
+    return Model(parts.network, parts.heads, layout, config, layout.mask, tokenizer=tokenizer, labels=names).eval()
 
 
 def _with_needed(layout: Layout, heads: tuple[str, ...]) -> frozenset[str]:

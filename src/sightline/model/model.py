@@ -128,12 +128,14 @@ class Model(nn.Module):
         with ExitStack() as taps:
             seen = taps.enter_context(record(self.network, *wanted)) if wanted else {}
             last = self.network(tokens.to(self.device), sight, memory)
-        of_blocks = [value for name, value in seen.items() if name.endswith(".output")][:-1]
+        given = [value for name, value in seen.items() if name.endswith(".input")]
         return Output(
             last_hidden_state=last,
             coordinates=at,
-            hidden_states=(next(iter(seen.values())), *of_blocks, last) if hidden_states else None,
-            attentions=tuple(value for name, value in seen.items() if name.endswith(".weights")) if attentions else None,
+            hidden_states=(*given, last) if hidden_states else None,
+            attentions=tuple(value for name, value in seen.items() if name.endswith(".weights"))
+            if attentions
+            else None,
             cache=cache,
         )
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from sightline.core.check import whole
 from sightline.errors import InputError
+from sightline.networks.embedding import token_embedding
 from sightline.networks.heads import LMHead
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ def resize_vocabulary(model: Model, vocabulary: int) -> None:
     whole("vocabulary", vocabulary)
     if model.tokenizer is not None and len(model.tokenizer) > vocabulary:
         raise InputError(
-            f"the tokenizer has {len(model.tokenizer)} tokens, more than the {vocabulary} asked for; their ids would have"
-            " no embedding"
+            f"the tokenizer has {len(model.tokenizer)} tokens, more than the {vocabulary} asked for; their ids would"
+            " have no embedding"
         )
-    embedding = model.network.embeddings.tokens  # type: ignore[union-attr]
-    embedding.weight = _resized(embedding.weight, vocabulary)  # type: ignore[union-attr, arg-type]
-    embedding.num_embeddings = vocabulary  # type: ignore[union-attr, assignment]
+    embedding = token_embedding(model.network)
+    embedding.weight = _resized(embedding.weight, vocabulary)
+    embedding.num_embeddings = vocabulary
     head = model.heads["lm"] if "lm" in model.heads else None
     if isinstance(head, LMHead):
         head.weight = None if head.weight is None else _resized(head.weight, vocabulary)

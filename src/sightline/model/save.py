@@ -28,8 +28,10 @@ def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
         written["id2label"] = {str(index): label for index, label in enumerate(model.labels)}
         written["label2id"] = {label: index for index, label in enumerate(model.labels)}
     elif "classifier" in heads or "tagger" in heads:
-        head = model.heads["classifier" if "classifier" in heads else "tagger"]
-        written["id2label"] = {str(index): f"LABEL_{index}" for index in range(head.output.out_features)}  # type: ignore[union-attr, call-overload]
+        output = model.heads.get_submodule("classifier" if "classifier" in heads else "tagger").get_parameter(
+            "output.weight"
+        )
+        written["id2label"] = {str(index): f"LABEL_{index}" for index in range(len(output))}
         written["label2id"] = {label: int(index) for index, label in written["id2label"].items()}
     if model.tokenizer is not None:
         for field, role in _SPECIAL.items():

@@ -10,3 +10,11 @@ class TokenEmbedding(nn.Embedding):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return tokens if tokens.is_floating_point() else super().forward(tokens)
+
+
+def token_embedding(network: nn.Module) -> TokenEmbedding:
+    """The token embedding of a network, wherever the family; heads are tied to it."""
+    found = network.get_submodule("embeddings.tokens")
+    if not isinstance(found, TokenEmbedding):
+        raise TypeError(f"a network's embeddings.tokens must be a TokenEmbedding, not {type(found).__name__}")
+    return found

@@ -9,6 +9,7 @@ from torch import nn
 
 from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.networks.bert import Bert, BertConfig
+from sightline.networks.embedding import token_embedding
 from sightline.networks.heads import LMHead, Pooler, SequenceHead, TokenHead, Transform
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
 
@@ -53,8 +54,8 @@ def lm_names(dense: str, norm: str, decoder: str, bias: str, config: BertConfig)
 def build_lm(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
     """The masked-LM head with its transform (Devlin et al. 2019, section 3.1, task 1)."""
     transform = Transform(config.width, config.activation, config.norm_eps)
-    tied = network.embeddings.tokens if config.tied else None
-    return LMHead(config.width, config.vocabulary, tied=tied, transform=transform, bias=True)  # type: ignore[arg-type]
+    tied = token_embedding(network) if config.tied else None
+    return LMHead(config.width, config.vocabulary, tied=tied, transform=transform, bias=True)
 
 
 def build_pooler(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:

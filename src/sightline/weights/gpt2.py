@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from sightline.core.mask import Causal, Mask
+from sightline.networks.embedding import token_embedding
 from sightline.networks.gpt2 import Gpt2, Gpt2Config
 from sightline.networks.heads import LMHead, SequenceHead, TokenHead
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
@@ -40,8 +41,8 @@ def _lm_names(config: Gpt2Config) -> tuple[Name, ...]:
 
 
 def _lm(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    tied = network.embeddings.tokens if config.tied else None
-    return LMHead(config.width, config.vocabulary, tied=tied, transform=None, bias=False)  # type: ignore[arg-type]
+    tied = token_embedding(network) if config.tied else None
+    return LMHead(config.width, config.vocabulary, tied=tied, transform=None, bias=False)
 
 
 def _classifier(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:

@@ -1,7 +1,7 @@
 """Layout: how one kind of Hugging Face checkpoint spells a network, its heads and its configuration.
 
-A layout is data: one table of tensor names and one of config fields, both read both ways. `{layer}` in a name stands for
-the number of a layer, `{base}` for the prefix that the network's own tensors carry beside a head ("bert.").
+A layout is data: one table of tensor names and one of config fields, both read both ways. `{layer}` in a name stands
+for the number of a layer, `{base}` for the prefix that the network's own tensors carry beside a head ("bert.").
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class HeadLayout:
 
     markers        tensors whose presence tells that a file has this head
     architectures  the classes of transformers that have it; they decide where two heads share their markers
-    build          from the configuration, the network and the heads already built; `labels` is the first marker's length
+    build          from the configuration, the network, the heads already built and the number of labels, which is the
+                   first marker's length
     """
 
     name: str

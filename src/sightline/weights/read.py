@@ -91,7 +91,7 @@ def _place(model: nn.Module, name: str, tensor: Tensor) -> None:
 
 def _parameter(model: nn.Module, name: str) -> Tensor:
     path, _, leaf = name.rpartition(".")
-    return getattr(model.get_submodule(path), leaf)  # type: ignore[no-any-return]
+    return getattr(model.get_submodule(path), leaf)
 
 
 def _check_shape(model: nn.Module, name: Name, stored: str, tensors: Tensors) -> None:
@@ -100,8 +100,8 @@ def _check_shape(model: nn.Module, name: Name, stored: str, tensors: Tensors) ->
     wanted = wanted[::-1] if name.transposed else wanted
     if tuple(tensors.shape(stored)) != wanted:
         raise CheckpointError(
-            f"{tensors.file_of(stored)}: tensor {stored!r} has shape {tuple(tensors.shape(stored))}, and by config.json it"
-            f" should have {wanted}; the file and its config.json do not belong together"
+            f"{tensors.file_of(stored)}: tensor {stored!r} has shape {tuple(tensors.shape(stored))}, and by"
+            f" config.json it should have {wanted}; the file and its config.json do not belong together"
         )
 
 

@@ -1,6 +1,6 @@
 """What a sentence-transformers folder says about pooling: modules.json and the folders that it names.
 
-    Reimers and Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", section 3.
+Reimers and Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Siamese BERT-Networks", section 3.
 """
 
 from __future__ import annotations
