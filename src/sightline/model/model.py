@@ -124,7 +124,7 @@ class Model(nn.Module):
             allowed=None if allowed is None else allowed.to(self.device, torch.bool),
             kernel=kernel,
         )
-        wanted = ["*.input", "*.output"] * hidden_states + ["*.attention.weights"] * attentions
+        wanted = ["*.input"] * hidden_states + ["*.attention.weights"] * attentions
         with ExitStack() as taps:
             seen = taps.enter_context(record(self.network, *wanted)) if wanted else {}
             last = self.network(tokens.to(self.device), sight, memory)
@@ -151,7 +151,7 @@ class Model(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits over the vocabulary: (B, T, W) → (B, T, V)."""
-        return self.head("lm")(hidden)  # type: ignore[no-any-return]
+        return self.head("lm")(hidden)
 
     def with_mask(self, mask: Mask) -> Model:
         """A view on the same weights that looks through another mask. Changing one's weights changes both's.

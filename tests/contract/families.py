@@ -1,0 +1,93 @@
+"""Who takes part in the contract: tiny random models of every layout, and the one table of what is skipped and why.
+
+Shapes: B rows, T tokens, W width.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sightline.core.coordinates import Coordinates
+from sightline.core.mask import Mask
+from sightline.model.families import LAYOUTS
+from sightline.model.load import build
+from sightline.model.model import Model
+
+SKIPS: dict[tuple[str, str], str] = {}
+"""(layout, check) → the reason why this layout does not take part in that check."""
+
+FAMILIES = tuple(LAYOUTS)
+VOCABULARY = 31
+LAYERS = 3
+SIZES: dict[str, Any] = {"vocabulary": VOCABULARY, "width": 16, "inner": 24, "layers": LAYERS, "positions": 24}
+HEADS = {name: tuple(head.name for head in layout.heads) for name, layout in LAYOUTS.items()}
+
+
+def families(check: str) -> pytest.MarkDecorator:
+    """Run a check for every family; the table says who skips it and why."""
+    cases = []
+    for family in FAMILIES:
+        reason = SKIPS.get((family, check))
+        cases.append(pytest.param(family, marks=[] if reason is None else [pytest.mark.skip(reason=reason)]))
+    return pytest.mark.parametrize("family", cases)
+
+
+def randomize(module: nn.Module, seed: int = 0) -> None:
+    """Weights large enough that every one of them shows in the result: norms and biases too."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            drawn = torch.randn(parameter.shape, generator=generator, dtype=torch.float32) * 0.3
+            is_norm = parameter.dim() == 1 and name.endswith("weight")
+            parameter.copy_(drawn + 1 if is_norm else drawn)
+
+
+def tiny(
+    family: str,
+    *,
+    heads: tuple[str, ...] | None = None,
+    mask: Mask | None = None,
+    dtype: torch.dtype = torch.float64,
+    seed: int = 0,
+    **settings: Any,
+) -> Model:
+    """A random model in eval mode, by default in float64 and with every head that the layout has."""
+    model = build(
+        family, "tiny", heads=HEADS[family] if heads is None else heads, labels=3, dtype=dtype, **{**SIZES, **settings}
+    )
+    randomize(model, seed)
+    return model if mask is None else model.with_mask(mask)
+
+
+def random_ids(rows: int, tokens: int, seed: int = 0) -> Tensor:
+    """(B, T), none of them an id that some layout reads as padding."""
+    return torch.randint(3, VOCABULARY, (rows, tokens), generator=torch.Generator().manual_seed(seed))
+
+
+def padded(texts: list[Tensor], side: str, filler: int, extra: int = 0) -> tuple[Tensor, Tensor]:
+    """Texts (T,) as one batch: ids and attention mask, both (B, T). side: "left", "right" or "both"."""
+    width = max(len(text) for text in texts) + extra
+    ids, mask = torch.full((len(texts), width), filler), torch.zeros(len(texts), width, dtype=torch.long)
+    for row, text in enumerate(texts):
+        free = width - len(text)
+        begin = {"left": free, "right": 0, "both": free // 2}[side]
+        ids[row, begin : begin + len(text)] = text
+        mask[row, begin : begin + len(text)] = 1
+    return ids, mask
+
+
+def all_logits(model: Model, hidden: Tensor, at: Coordinates) -> Mapping[str, Tensor]:
+    """What every head of the model says."""
+    return {name: head(hidden, at) for name, head in model.heads.items()}
+
+
+def reach(table: Tensor, depth: int) -> Tensor:
+    """Who can reach whom through `depth` layers, given who sees whom in one, (T, T): each hop, or staying (residual)."""
+    hop = (table | torch.eye(len(table), dtype=torch.bool)).double()
+    reached = torch.eye(len(table), dtype=torch.float64)
+    for _ in range(depth):
+        reached = (hop @ reached > 0).double()
+    return reached.bool()

@@ -1,0 +1,113 @@
+"""transformers' models, tiny and random: the reference that nobody here wrote.
+
+Shapes: B rows, T tokens.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor
+
+from contract.families import LAYERS, VOCABULARY, randomize
+
+CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bert": (
+        "BertConfig",
+        {
+            "hidden_size": 16,
+            "intermediate_size": 24,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": 2,
+            "max_position_embeddings": 24,
+        },
+    ),
+    "distilbert": (
+        "DistilBertConfig",
+        {"dim": 16, "hidden_dim": 24, "n_layers": LAYERS, "n_heads": 2, "max_position_embeddings": 24},
+    ),
+    "gpt2": ("GPT2Config", {"n_embd": 16, "n_inner": 24, "n_layer": LAYERS, "n_head": 2, "n_positions": 24}),
+}
+CONFIGS["roberta"] = ("RobertaConfig", {**CONFIGS["bert"][1], "max_position_embeddings": 26, "type_vocab_size": 1})
+
+ARCHITECTURES: dict[str, tuple[str, dict[str, str]]] = {
+    "BertModel": ("bert", {"pooler": "pooler_output"}),
+    "BertForMaskedLM": ("bert", {"lm": "logits"}),
+    "BertLMHeadModel": ("bert", {"lm": "logits"}),
+    "BertForPreTraining": (
+        "bert",
+        {"lm": "prediction_logits", "next_sentence": "seq_relationship_logits"},
+    ),
+    "BertForNextSentencePrediction": ("bert", {"next_sentence": "logits"}),
+    "BertForSequenceClassification": ("bert", {"classifier": "logits"}),
+    "BertForTokenClassification": ("bert", {"tagger": "logits"}),
+    "BertForQuestionAnswering": ("bert", {"span": "start_logits end_logits"}),
+    "RobertaModel": ("roberta", {"pooler": "pooler_output"}),
+    "RobertaForMaskedLM": ("roberta", {"lm": "logits"}),
+    "RobertaForCausalLM": ("roberta", {"lm": "logits"}),
+    "RobertaForSequenceClassification": ("roberta", {"classifier": "logits"}),
+    "RobertaForTokenClassification": ("roberta", {"tagger": "logits"}),
+    "RobertaForQuestionAnswering": ("roberta", {"span": "start_logits end_logits"}),
+    "DistilBertModel": ("distilbert", {}),
+    "DistilBertForMaskedLM": ("distilbert", {"lm": "logits"}),
+    "DistilBertForSequenceClassification": ("distilbert", {"classifier": "logits"}),
+    "DistilBertForTokenClassification": ("distilbert", {"tagger": "logits"}),
+    "DistilBertForQuestionAnswering": ("distilbert", {"span": "start_logits end_logits"}),
+    "GPT2Model": ("gpt2", {}),
+    "GPT2LMHeadModel": ("gpt2", {"lm": "logits"}),
+    "GPT2ForSequenceClassification": ("gpt2", {"classifier": "logits"}),
+    "GPT2ForTokenClassification": ("gpt2", {"tagger": "logits"}),
+    "GPT2ForQuestionAnswering": ("gpt2", {"span": "start_logits end_logits"}),
+}
+"""Class → layout, and for each of our heads the fields of its output that hold the same numbers."""
+
+CAUSAL = {"BertLMHeadModel", "RobertaForCausalLM"}  # bidirectional unless the configuration says is_decoder
+LM = {"bert": "BertForMaskedLM", "roberta": "RobertaForMaskedLM", "distilbert": "DistilBertForMaskedLM"}
+LM["gpt2"] = "GPT2LMHeadModel"
+PAD = 2  # an id that no drawn text holds
+
+
+def reference(
+    architecture: str, *, dtype: torch.dtype = torch.float64, attention: str = "eager", seed: int = 0, **fields: Any
+) -> Any:
+    """A random model of that class, in eval mode; `fields` change its configuration."""
+    layout, _ = ARCHITECTURES[architecture]
+    kind, sizes = CONFIGS[layout]
+    fields = {"is_decoder": True, **fields} if architecture in CAUSAL else fields
+    given = {"vocab_size": VOCABULARY, "num_labels": 3, "pad_token_id": PAD, **sizes, **fields}
+    if architecture.endswith("QuestionAnswering"):
+        given["num_labels"] = 2
+    if layout == "gpt2":
+        given |= {"bos_token_id": 0, "eos_token_id": 0}
+    if layout == "roberta":
+        given["pad_token_id"] = 1  # decides where its positions start
+    config = getattr(transformers, kind)(**given)
+    config._attn_implementation = attention
+    model = getattr(transformers, architecture)(config).eval()
+    randomize(model, seed)
+    return model.to(dtype)
+
+
+def run(model: Any, input_ids: Tensor, *, position_ids: Tensor | None = None, **inputs: Any) -> Any:
+    """Call a reference with positions counted from 0, as ours are: RoBERTa's start at 2, DistilBERT takes none."""
+    kind = model.config.model_type
+    if position_ids is not None and kind != "distilbert":
+        inputs["position_ids"] = position_ids + (model.config.pad_token_id + 1 if kind == "roberta" else 0)
+    return model(input_ids, output_hidden_states=True, **inputs)
+
+
+def head_results(architecture: str, output: Any) -> Mapping[str, Tensor]:
+    """By our names of the heads, what the reference's say."""
+    found = {}
+    for head, fields in ARCHITECTURES[architecture][1].items():
+        tensors = [getattr(output, field) for field in fields.split()]
+        found[head] = torch.stack(tensors, -1) if len(tensors) > 1 else tensors[0]
+    return found
+
+
+def saved(model: Any, folder: Path) -> Path:
+    """The folder, holding the model as transformers writes it."""
+    model.save_pretrained(folder)
+    return folder
