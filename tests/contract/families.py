@@ -85,7 +85,7 @@ def all_logits(model: Model, hidden: Tensor, at: Coordinates) -> Mapping[str, Te
 
 
 def reach(table: Tensor, depth: int) -> Tensor:
-    """Who can reach whom through `depth` layers, given who sees whom in one, (T, T): each hop, or staying (residual)."""
+    """Who can reach whom through `depth` layers, given who sees whom in one, (T, T): hop or stay (residual)."""
     hop = (table | torch.eye(len(table), dtype=torch.bool)).double()
     reached = torch.eye(len(table), dtype=torch.float64)
     for _ in range(depth):

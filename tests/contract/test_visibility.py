@@ -84,7 +84,7 @@ SCENES = {
 
 
 def measured_by_gradient(model: Model, ids: Tensor, scene: Scene) -> list[Tensor]:
-    """For each depth from the embeddings on, bool (T, T): whether [i, j] has a gradient from hidden state i to token j."""
+    """At each depth from the embeddings on, bool (T, T): whether [i, j] has a gradient of hidden state i to token j."""
     embeds = model.network.embeddings.tokens(ids).detach().requires_grad_()  # type: ignore[union-attr,operator]
     states = model(inputs_embeds=embeds, hidden_states=True, **scene.inputs).hidden_states
     weights = torch.randn(states[0].shape[-1], dtype=model.dtype)
