@@ -1,0 +1,206 @@
+"""What a model can do, by which way, and why not: read off its heads, its mask and its tokenizer.
+
+    >>> abilities(model)["generate"].can
+    True
+
+Shapes: T tokens, all of them queries and keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from sightline.core.coordinates import Coordinates
+from sightline.core.mask import Mask
+from sightline.tasks.drawing import size_of
+
+if TYPE_CHECKING:
+    from sightline.model.model import Model
+
+TOKENS = 8  # enough to tell the kinds of sight apart
+Looks = Literal["back", "back, after a prefix", "to both sides", "by an order"]
+
+
+@dataclass(frozen=True)
+class Ability:
+    """Whether a model can do something, and how, or why not."""
+
+    can: bool
+    how: str
+
+    def __str__(self) -> str:
+        return self.how
+
+
+def _sees_ahead(mask: Mask, start: int) -> bool:
+    at = Coordinates.consecutive(TOKENS, start=start)
+    return bool((mask.table(at, at)[0] & (at.position[0] > at.position[0][:, None])).any())
+
+
+def looks(mask: Mask, positions: int) -> Looks:
+    """Where a token of a text looks; `positions`: how many the model has.
+
+    "back" means that nothing a token sees ever changes once it was read, so that text can grow token by token.
+    """
+    if any(leaf.reads == "rank" for leaf in mask.leaves()):
+        return "by an order"
+    if _sees_ahead(mask, start=positions):
+        return "to both sides"
+    return "back, after a prefix" if _sees_ahead(mask, start=0) else "back"
+
+
+def informed(mask: Mask, positions: int) -> dict[str, bool]:
+    """Whether the first and the last token of a text know of all its tokens, if only through enough layers.
+
+    A stack's sight is the mask, and each token itself through the residual, closed over depth.
+    """
+    tokens = min(positions, TOKENS + max(size_of(leaf) for leaf in mask.leaves()))
+    rank = (torch.arange(tokens) + tokens // 2) % tokens  # an order in which neither of the two comes last
+    at = replace(Coordinates.consecutive(tokens), rank=rank[None])
+    sees = mask.table(at, at)[0] | torch.eye(tokens, dtype=torch.bool)
+    known = {}
+    for which, token in (("first", 0), ("last", -1)):
+        now, before = sees[token], 0
+        while int(now.sum()) > before:
+            before = int(now.sum())
+            now = sees[now].any(0)
+        known[which] = bool(now.all())
+    return known
+
+
+def _retrained(model: Model) -> str:
+    """A warning, where the weights were trained under a mask that looks elsewhere."""
+    positions = model.config.positions
+    if looks(model.mask, positions) == looks(model.trained_mask, positions):
+        return ""
+    return f"; the weights were trained under {model.trained_mask}, so expect little"
+
+
+def _has_blank(model: Model) -> bool:
+    return model.tokenizer is not None and model.tokenizer.special.mask_id is not None
+
+
+def _unordered(model: Model) -> str:
+    """Why a text alone is too little for the mask; empty where it is enough."""
+    ordered = looks(model.mask, model.config.positions) == "by an order"
+    return f"{model.mask} shows a token what comes before it in an order, and a text has none" if ordered else ""
+
+
+_SIDES: dict[Looks, str] = {
+    "back": "from what stands before the blank alone",
+    "back, after a prefix": "from what stands before the blank, and from the prefix",
+    "to both sides": "from what stands on both sides of the blank",
+}
+
+
+def _fill(model: Model) -> Ability:
+    if "lm" not in model.heads:
+        return Ability(False, "it has no head over the vocabulary")
+    if model.tokenizer is None:
+        return Ability(False, "it came without a tokenizer, which would know the mask token")
+    if not _has_blank(model):
+        return Ability(False, "its vocabulary has no mask token, so nobody taught it to fill blanks")
+    if _unordered(model):
+        return Ability(False, _unordered(model))
+    return Ability(True, _SIDES[looks(model.mask, model.config.positions)] + _retrained(model))
+
+
+def _generate(model: Model) -> Ability:
+    if "lm" not in model.heads:
+        return Ability(False, "it has no head over the vocabulary")
+    if _unordered(model):
+        return Ability(False, _unordered(model))
+    ids = "" if model.tokenizer is not None else "; from token ids, since it came without a tokenizer"
+    sight = looks(model.mask, model.config.positions)
+    if sight == "back":
+        return Ability(True, f"autoregressive: token by token, each from those before it{ids}{_retrained(model)}")
+    if sight == "back, after a prefix":
+        return Ability(True, f"autoregressive, after a prompt that fills the prefix{ids}{_retrained(model)}")
+    if _has_blank(model):
+        return Ability(True, f"mask-predict: all blanks at once, refined in rounds{_retrained(model)}")
+    return Ability(
+        False,
+        f"under {model.mask} tokens see what comes after them, and there is no mask token to fill blanks by;"
+        " with_mask(Causal()) looks back only",
+    )
+
+
+_ONE_TOKEN = {"cls": "first", "last": "last"}
+"""Poolings that take one token's vector, and which."""
+
+
+def _embed(model: Model) -> Ability:
+    if model.tokenizer is None:
+        return Ability(False, "it came without a tokenizer")
+    if _unordered(model):
+        return Ability(False, _unordered(model))
+    knows = informed(model.mask, model.config.positions)
+    blind = {pooling: token for pooling, token in _ONE_TOKEN.items() if not knows[token]}
+    good = ", ".join(pooling for pooling in ("mean", "cls", "last", "max") if pooling not in blind)
+    bad = "".join(
+        f"; not {pooling}: under {model.mask} the {token} token does not see the whole text"
+        for pooling, token in blind.items()
+    )
+    made = model.embedding
+    meant = "" if made is None else f" (made for {made.pooling}{', length 1' if made.normalize else ''})"
+    return Ability(True, f"one vector a text, by pooling {good}{meant}{bad}")
+
+
+def _row_token(name: str) -> Callable[[Model], str]:
+    """Which token a head of the whole row reads: what its pooler takes, or without one the last."""
+    return lambda model: "last" if model.heads[name].pooler is None else "first"
+
+
+_READS = {"classifier": _row_token("classifier"), "next_sentence": _row_token("next_sentence")}
+
+
+def _head(name: str, gives: Callable[[Model], str]) -> Callable[[Model], Ability]:
+    """An ability that is one head's: `model.head(name)`. A head on one token needs a mask that informs it."""
+
+    def ability(model: Model) -> Ability:
+        if name not in model.heads:
+            return Ability(False, "it has no head for this")
+        reads = _READS.get(name)
+        where = None if reads is None else reads(model)
+        if where is not None and not informed(model.mask, model.config.positions)[where]:
+            how = f"its head reads the {where} token, which under {model.mask} does not see the whole text"
+            return Ability(False, how)
+        return Ability(True, f'{gives(model)}, by head("{name}")')
+
+    return ability
+
+
+def count_labels(model: Model) -> int | None:
+    """How many classes the classifier or tagger tells apart; None where there is neither."""
+    head = next((model.heads[name] for name in ("classifier", "tagger") if name in model.heads), None)
+    return None if head is None else int(head.output.out_features)  # type: ignore[union-attr, arg-type]
+
+
+def _labels(model: Model) -> str:
+    count, names = count_labels(model), model.labels or ()
+    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    return f"{count} labels" + (f" ({shown})" if shown else "")
+
+
+_VERBS: dict[str, Callable[[Model], Ability]] = {
+    "fill": _fill,
+    "generate": _generate,
+    "embed": _embed,
+    "classify": _head("classifier", lambda model: f"a text into {_labels(model)}"),
+    "tag": _head("tagger", lambda model: f"every token with one of {_labels(model)}"),
+    "answer": _head("span", lambda model: "start and end of an answer within a text"),
+    "next_sentence": _head("next_sentence", lambda model: "whether one text follows another"),
+}
+
+
+def abilities(model: Model) -> dict[str, Ability]:
+    """For every verb whether the model can do it, and by which way, or why not.
+
+    >>> print(abilities(model)["fill"])  # doctest: +SKIP
+    from what stands on both sides of the blank
+    """
+    return {verb: ability(model) for verb, ability in _VERBS.items()}

@@ -1,0 +1,244 @@
+"""What a model is: its sizes, its mask drawn, what its weights were trained for and what it can do.
+
+print(describe(load("bert-base-uncased")))
+describe(model).as_dict()["parameters"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from sightline.tasks.abilities import Ability, abilities, count_labels
+from sightline.tasks.drawing import Drawing, draw
+from sightline.tasks.purpose import in_words, objective, trained
+
+if TYPE_CHECKING:
+    from sightline.model.model import Model
+    from sightline.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A model in words and numbers; `str` gives the text for a terminal.
+
+    name, family, layout   as users call it; the network; how its checkpoint is spelled
+    width … positions      sizes: numbers a token, attention heads, numbers between the feed-forward's two layers
+    parameters             all of them, tied ones counted once; embedding_parameters are those in tables of embeddings
+    tied                   whether the LM head uses the token embedding; None without such a head
+    megabytes              of the weights, 10⁶ bytes each
+    norm, positions_are, scores, activation, token_types   how the network computes
+    heads                  what can be asked of it, by the names that `model.head` takes
+    labels                 of the classifier or tagger, their numbers where they have no names
+    trained                False where the weights are as drawn at random
+    new_tensors            those that no checkpoint filled
+    objective              "masked LM", "causal LM", "classifier", …; trained_for says it in a sentence
+    pooling                how its makers turn a text into a vector, None where they do not say
+    tokenizer … max_length     None where it came without one
+    """
+
+    name: str
+    family: str
+    layout: str
+    layers: int
+    width: int
+    attention_heads: int
+    inner: int
+    positions: int
+    vocabulary: int
+    parameters: int
+    embedding_parameters: int
+    tied: bool | None
+    dtype: str
+    megabytes: float
+    norm: str
+    norm_eps: float
+    positions_are: str
+    scores: str
+    activation: str
+    token_types: int
+    mask: str
+    trained_mask: str
+    drawing: Drawing
+    heads: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    trained: bool
+    new_tensors: tuple[str, ...]
+    objective: str
+    trained_for: str
+    pooling: str | None
+    abilities: dict[str, Ability]
+    tokenizer: str | None
+    tokens: int | None
+    max_length: int | None
+    special_tokens: dict[str, str] | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field as plain values that JSON can write."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return "\n".join(_page(self))
+
+
+# What a configuration does not say in a field of its own, family by family
+
+POST_NORM = "post-norm: after each sum, and after the embeddings"
+PRE_NORM = "pre-norm: before each layer, and at the end"
+ROOT = "divided by the root of a head's width"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Facts:
+    norm: str
+    positions_are: Callable[[Any], str]
+    scores: Callable[[Any], str]
+    token_types: Callable[[Any], int]
+
+
+def _after_offset(config: Any) -> str:
+    offset = config.position_offset
+    return "learned" + (f", after {offset} rows that no token reads" if offset else "")
+
+
+def _gpt2_scores(config: Any) -> str:
+    parts = [ROOT] * config.scaled + ["divided by the layer's number"] * config.scaled_by_layer
+    return " and ".join(parts) or "as they are"
+
+
+FACTS = {
+    "bert": _Facts(
+        norm=POST_NORM,
+        positions_are=_after_offset,
+        scores=lambda config: ROOT,
+        token_types=lambda config: int(config.token_types),
+    ),
+    "gpt2": _Facts(
+        norm=PRE_NORM, positions_are=lambda config: "learned", scores=_gpt2_scores, token_types=lambda config: 0
+    ),
+}
+"""By family."""
+
+NAMES = {"bert": "BERT", "roberta": "RoBERTa", "distilbert": "DistilBERT", "gpt2": "GPT-2"}
+"""By layout, as their papers spell them."""
+
+TOKENIZERS = {
+    "wordpiece": "WordPiece",
+    "bytelevel-bpe": "byte-level BPE",
+    "bpe": "BPE",
+    "unigram": "unigram",
+    "wordlevel": "whole words",
+}
+
+
+def _tokenizer(tokenizer: Tokenizer) -> str:
+    normalizer = tokenizer.backend.normalizer
+    lower = normalizer is not None and normalizer.normalize_str("A") == "a"
+    return TOKENIZERS[tokenizer.kind] + (", lower-cased" if lower else "")
+
+
+def _labels(model: Model) -> tuple[str, ...] | None:
+    count = count_labels(model)
+    return None if count is None else model.labels or tuple(str(label) for label in range(count))
+
+
+def describe(model: Model, name: str | None = None) -> Description:
+    """Everything worth knowing of a model before it is used; `name` is what its user calls it.
+
+    >>> describe(model).objective  # doctest: +SKIP
+    'masked LM'
+    """
+    config, facts, tokenizer = model.config, FACTS[model.family], model.tokenizer
+    tensors = list(model.parameters())
+    tables = {id(table.weight): table.weight for table in model.modules() if isinstance(table, nn.Embedding)}
+    aim, purpose = objective(model)
+    made = model.embedding
+    return Description(
+        name=name or NAMES[model.layout.model_type],
+        family=model.family,
+        layout=model.layout.model_type,
+        layers=config.layers,
+        width=config.width,
+        attention_heads=config.heads,
+        inner=config.inner,
+        positions=config.positions,
+        vocabulary=config.vocabulary,
+        parameters=sum(tensor.numel() for tensor in tensors),
+        embedding_parameters=sum(table.numel() for table in tables.values()),
+        tied=config.tied if "lm" in model.heads else None,
+        dtype=", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors})),
+        megabytes=round(sum(tensor.nbytes for tensor in tensors) / 1e6, 1),
+        norm=facts.norm,
+        norm_eps=config.norm_eps,
+        positions_are=facts.positions_are(config),
+        scores=facts.scores(config),
+        activation=config.activation,
+        token_types=facts.token_types(config),
+        mask=str(model.mask),
+        trained_mask=str(model.trained_mask),
+        drawing=draw(model.mask),
+        heads=tuple(model.heads),
+        labels=_labels(model),
+        trained=trained(model),
+        new_tensors=model.new_tensors,
+        objective=aim,
+        trained_for=in_words(model, purpose),
+        pooling=None if made is None else made.pooling + (", length 1" if made.normalize else ""),
+        abilities=abilities(model),
+        tokenizer=None if tokenizer is None else _tokenizer(tokenizer),
+        tokens=None if tokenizer is None else len(tokenizer),
+        max_length=None if tokenizer is None else tokenizer.max_length,
+        special_tokens=None if tokenizer is None else tokenizer.special.names,
+    )
+
+
+# The text for a terminal
+
+
+def _line(what: str, said: str) -> str:
+    return f"{what:<13} {said}"
+
+
+def _verbs(title: str, it: Description, can: bool) -> list[str]:
+    """A line a verb; verbs with one and the same reason share a line."""
+    hows: dict[str, list[str]] = {}
+    for verb, ability in it.abilities.items():
+        if ability.can == can:
+            hows.setdefault(ability.how, []).append(verb)
+    titles = [title, *[""] * len(hows)]
+    return [_line(head, f"{', '.join(verbs)}: {how}") for head, (how, verbs) in zip(titles, hows.items(), strict=False)]
+
+
+def _page(it: Description) -> list[str]:
+    """Line by line: what it is, how it computes, who sees whom, what it can do."""
+    kind = NAMES[it.layout] + (f" (the network of {NAMES[it.family]})" if it.family != it.layout else "")
+    tied = {True: "; the LM head uses the token embedding", False: "; the LM head has a matrix of its own", None: ""}
+    special = " ".join(f"{role}={token}" for role, token in (it.special_tokens or {}).items())
+    tokenizer = "no tokenizer" if it.tokenizer is None else f"{it.tokenizer}, {it.tokens:,} tokens"
+    size = f"{it.layers} layers, {it.width:,} wide, {it.attention_heads} attention heads, {it.inner:,} inner"
+    now = it.mask if it.mask == it.trained_mask else f"{it.mask}; the weights were trained under {it.trained_mask}"
+    lines = [
+        kind if it.name == NAMES[it.layout] else f"{it.name}: {kind}",
+        "",
+        _line("size", size),
+        _line("parameters", f"{it.parameters:,}, {it.embedding_parameters:,} of them in embeddings{tied[it.tied]}"),
+        _line("weights", f"{it.dtype}, {it.megabytes:,.1f} MB"),
+        _line("positions", f"{it.positions:,}, {it.positions_are}"),
+        _line("norm", it.norm),
+        _line("activation", it.activation),
+        _line("scores", it.scores),
+        *([_line("token types", str(it.token_types))] if it.token_types else []),
+        _line("vocabulary", f"{it.vocabulary:,}; {tokenizer}"),
+        *([_line("", special)] if special else []),
+        _line("heads", ", ".join(it.heads) or "none"),
+        _line("trained", it.trained_for),
+        _line("mask", now),
+        "",
+        *(f"  {line}" for line in str(it.drawing).splitlines()),
+        "  ■ may attend, · may not" + (f"; {it.drawing.example}" if it.drawing.example else ""),
+        "",
+    ]
+    return lines + _verbs("can", it, True) + _verbs("cannot", it, False)
