@@ -49,6 +49,17 @@ class Filled:
     blanks: tuple[tuple[Candidate, ...], ...]
     joint: tuple[Filling, ...]
 
+    def __str__(self) -> str:
+        several = len(self.blanks) > 1
+        lines = []
+        for number, candidates in enumerate(self.blanks, start=1):
+            lines += [f"blank {number}"] * several
+            lines += [f"{candidate.probability:7.2%}  {candidate.word}" for candidate in candidates]
+        if several:
+            lines.append("together")
+            lines += [f"{filling.probability:7.2%}  {', '.join(filling.words)}" for filling in self.joint]
+        return "\n".join(lines)
+
 
 def _encoded(model: Model, text: str) -> tuple[Tensor, Tensor]:
     """Ids (1, T) and the places (P,) of the blanks; either common spelling of the mask is understood."""

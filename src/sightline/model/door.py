@@ -51,7 +51,7 @@ def _real(attention_mask: Tensor, rows: int, tokens: int, past: int) -> Tensor |
     if mask.dim() != 2:
         raise InputError(
             f"attention_mask has shape {tuple(mask.shape)}; it must be (batch, tokens), 1 for real tokens and 0 for"
-            " padding (for who may attend to whom pass allowed=, bool (batch, query, key), True where attention is allowed)"
+            " padding (who may attend to whom is allowed=, bool (batch, query, key), True where attention is allowed)"
         )
     if mask.shape == (rows, past + tokens) and past:
         mask = mask[:, past:]  # transformers passes the mask of the remembered tokens again

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from sightline.errors import CheckpointError, ConfigError
+from sightline.core.mask import Mask
+from sightline.errors import CheckpointError, ConfigError, SightlineError
 from sightline.model.families import layout_of, sized
 from sightline.model.initialize import initialize
 from sightline.model.model import Model
@@ -20,12 +23,12 @@ from sightline.text.tokenizer_files import load_tokenizer
 from sightline.weights.files import open_tensors, read_json
 from sightline.weights.hub import locate
 from sightline.weights.layout import Layout
-from sightline.weights.read import Spelling, build_heads, count_labels, fill, find_heads
+from sightline.weights.read import FLOATS, Spelling, build_heads, count_labels, fill, find_heads, with_pooler
 from sightline.weights.sentence_transformers import read_embedding_defaults
 
 
-def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Names of classes, where they are more than LABEL_0, LABEL_1, …"""
+def _labels(config: Mapping[str, Any], counts: Mapping[str, int]) -> tuple[str, ...] | None:
+    """Names of classes, where they are more than LABEL_0, LABEL_1, …; `counts` is how many each head tells apart."""
     stated = config.get("id2label")
     if not isinstance(stated, Mapping):
         return None
@@ -34,7 +37,15 @@ def _labels(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     except ValueError:
         raise CheckpointError("config.json has an id2label whose ids are not whole numbers; correct it") from None
     ordered = tuple(names.get(index, f"LABEL_{index}") for index in range(len(names)))
-    return None if all(name == f"LABEL_{index}" for index, name in enumerate(ordered)) else ordered
+    if all(name == f"LABEL_{index}" for index, name in enumerate(ordered)):
+        return None
+    for head in {"classifier", "tagger"} & counts.keys():
+        if counts[head] != len(ordered):
+            raise CheckpointError(
+                f"config.json names {len(ordered)} classes in id2label, and the {head} of the file tells {counts[head]}"
+                " apart; correct id2label"
+            )
+    return ordered
 
 
 class _Parts(nn.Module):
@@ -46,19 +57,25 @@ class _Parts(nn.Module):
             self.network = layout.network(config)
             self.heads = build_heads(layout, config, self.network, heads, labels)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.parameters()).dtype
 
-def _dtype(dtype: torch.dtype | str | None, file: Spelling, device: torch.device | str | None) -> torch.dtype | None:
-    """The type to convert to; None keeps what is stored."""
-    if isinstance(dtype, str):
-        found = getattr(torch, dtype, None)
-        if not isinstance(found, torch.dtype) or not found.is_floating_point:
-            raise ConfigError(
-                f"dtype={dtype!r} is no floating-point type; choose float32, bfloat16, float16 or float64"
-            )
-        return found
-    stored = {file.tensors.dtype(name) for name in file.tensors}
+
+def _wanted_dtype(dtype: torch.dtype | str) -> torch.dtype:
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if found not in FLOATS:
+        raise ConfigError(f"dtype={dtype!r} is no type for weights; choose float32, bfloat16, float16 or float64")
+    return found
+
+
+def _dtype(dtype: torch.dtype | str | None, file: Spelling, device: torch.device | str | None) -> torch.dtype:
+    """The type of all weights: the one asked for, or the widest that is stored, float16 not being one for a CPU."""
+    if dtype is not None:
+        return _wanted_dtype(dtype)
+    stored = file.dtypes() or {torch.float32}
     on_cpu = torch.device(torch.get_default_device() if device is None else device).type == "cpu"
-    return torch.float32 if dtype is None and on_cpu and torch.float16 in stored else dtype
+    return torch.float32 if on_cpu and stored == {torch.float16} else reduce(torch.promote_types, stored)
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -67,6 +84,33 @@ def _has_tokenizer(folder: Path) -> bool:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _read_config(folder: Path, stored: Mapping[str, Any]) -> tuple[Layout, Any, Mask]:
+    """The layout, our configuration and the mask that config.json describes."""
+    path = folder / "config.json"
+    if "model_type" not in stored:
+        raise CheckpointError(f"{path} names no model_type; is this a checkpoint of transformers?")
+    try:
+        layout = layout_of(stored["model_type"])
+        config, mask, unknown = layout.read_config(stored)
+    except (SightlineError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    if unknown:
+        warnings.warn(f"{path} has fields that change nothing here: {_listed(unknown)}", stacklevel=3)
+    return layout, config, mask
+
+
+def _as_tied_as_stored(layout: Layout, config: Any, file: Spelling) -> Any:
+    """The configuration, untied where the file holds an LM matrix that is another than the token embedding."""
+    if not config.tied or file.ties_hold(config):
+        return config
+    warnings.warn(
+        "config.json says that the LM head shares the token embedding, but the file holds two that differ; the head"
+        " keeps its own (tie_word_embeddings=false in config.json says so)",
+        stacklevel=3,
+    )
+    return replace(config, tied=False)
 
 
 def load(
@@ -92,26 +136,20 @@ def load(
     """
     folder = locate(name, revision=revision)
     stored = read_json(folder / "config.json")
-    if "model_type" not in stored:
-        raise CheckpointError(f"{folder / 'config.json'} names no model_type; is this a checkpoint of transformers?")
-    layout = layout_of(stored["model_type"])
-    try:
-        config, trained, unknown = layout.read_config(stored)
-    except (ConfigError, TypeError) as error:
-        raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
-    if unknown:
-        warnings.warn(f"config.json has fields that change nothing here: {_listed(unknown)}", stacklevel=2)
+    layout, config, trained = _read_config(folder, stored)
     file = Spelling(layout, open_tensors(folder))
+    config = _as_tied_as_stored(layout, config, file)
     heads = find_heads(layout, file, stored.get("architectures") or ())
-    heads |= layout.implied(config, heads)
-    parts = _Parts(layout, config, heads, count_labels(layout, file, heads))
-    names = layout.all_names(config, heads)
-    missing = fill(parts, names, file, _dtype(dtype, file, device))
+    heads |= layout.silent_heads(stored, config, heads)
+    counts = count_labels(layout, file, heads)
+    parts = _Parts(layout, config, heads, counts).to(_dtype(dtype, file, device))
+    missing = fill(parts, layout.all_names(config, heads), file, parts.dtype)
     unused = file.unused()
     if missing and not allow_new:
         raise CheckpointError(
             f"{folder} lacks {len(missing)} tensors that its config.json asks for:"
-            f" {_listed([name.theirs for name in missing])}; allow_new=True draws them at random"
+            f" {_listed([name.theirs.replace('{base}', layout.base) for name in missing])};"
+            " allow_new=True draws them at random"
         )
     if unused and not allow_unused:
         raise CheckpointError(
@@ -130,7 +168,7 @@ def load(
         config,
         trained,
         tokenizer=load_tokenizer(folder, model_type=layout.model_type) if _has_tokenizer(folder) else None,
-        labels=_labels(stored),
+        labels=_labels(stored, counts),
         embedding=read_embedding_defaults(folder),
         stored_config=stored,
         new_tensors=new,
@@ -180,5 +218,4 @@ def _with_needed(layout: Layout, heads: tuple[str, ...]) -> frozenset[str]:
     for name in heads:
         if name not in present:
             raise ConfigError(f"{layout.model_type} has no head {name!r}; choose from {', '.join(present)}")
-    pooled = any("{base}pooler.dense.weight" in present[name].markers for name in heads)
-    return frozenset({*heads, "pooler"}) if pooled else frozenset(heads)
+    return with_pooler(present[name] for name in heads)

@@ -60,11 +60,17 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.heads = network, heads
-        self.layout, self.config = layout, config
+        self.layout = layout
+        self.network.config = config
         self.mask = self.trained_mask = mask
         self.tokenizer, self.labels, self.embedding = tokenizer, labels, embedding
         self.stored_config = stored_config or {}
         self.new_tensors = new_tensors
+
+    @property
+    def config(self) -> Any:
+        """The network's sizes and choices; views on the same weights share it."""
+        return self.network.config
 
     @property
     def family(self) -> str:
@@ -121,7 +127,7 @@ class Model(nn.Module):
             self.mask,
             at,
             memory.announce(at),
-            allowed=None if allowed is None else allowed.to(self.device, torch.bool),
+            allowed=None if allowed is None else allowed.to(self.device),
             kernel=kernel,
         )
         wanted = ["*.input"] * hidden_states + ["*.attention.weights"] * attentions

@@ -23,7 +23,7 @@ def _resized(rows: Tensor, count: int) -> nn.Parameter:
     kept = rows.detach()[:count]
     mean = rows.detach().mean(0, keepdim=True)
     new = mean.expand(count - len(kept), *mean.shape[1:])
-    return nn.Parameter(torch.cat([kept, new]))
+    return nn.Parameter(torch.cat([kept, new]), requires_grad=rows.requires_grad)
 
 
 def resize_vocabulary(model: Model, vocabulary: int) -> None:
@@ -37,8 +37,8 @@ def resize_vocabulary(model: Model, vocabulary: int) -> None:
     embedding = token_embedding(model.network)
     embedding.weight = _resized(embedding.weight, vocabulary)
     embedding.num_embeddings = vocabulary
-    head = model.heads["lm"] if "lm" in model.heads else None
+    head = dict(model.heads.items()).get("lm")
     if isinstance(head, LMHead):
         head.weight = None if head.weight is None else _resized(head.weight, vocabulary)
         head.bias = None if head.bias is None else _resized(head.bias, vocabulary)
-    model.config = replace(model.config, vocabulary=vocabulary)
+    model.network.config = replace(model.config, vocabulary=vocabulary)

@@ -1,0 +1,63 @@
+"""The command line: `sightline VERB …`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from sightline.app import run, talk
+from sightline.errors import SightlineError
+
+app = typer.Typer(
+    name="sightline",
+    help="One transformer block; who may attend to whom decides what it becomes.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (run.fill, run.generate, run.embed, run.show):
+    app.command()(verb)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from sightline import __version__
+
+        talk.answer(f"sightline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code: 0, 1 for a check that failed, 2 for wrong use, 130 for Ctrl-C."""
+    try:
+        with talk.notes():
+            result = app(args=None if args is None else list(args), standalone_mode=False, prog_name="sightline")
+        return result if isinstance(result, int) else 0
+    except SightlineError as error:
+        talk.say(f"sightline: {error}")
+        return 2
+    except TyperException as error:  # wrong options; without any, the message is the help
+        talk.say(error.format_message())
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        talk.say("Stopped.")
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's own flush at exit is quiet
+        return 1

@@ -1,0 +1,49 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sightline.app.talk import busy
+from sightline.errors import InputError
+
+if TYPE_CHECKING:
+    from sightline.model.model import Model
+
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or a name on the hub: bert-base-uncased.")]
+Text = Annotated[str | None, typer.Argument(metavar="TEXT", help="The text; without it, or for -, stdin is read.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")]
+Device = Annotated[str | None, typer.Option(help="Where to compute: cpu, cuda, mps.")]
+Dtype = Annotated[str | None, typer.Option(help="Type of the weights: float32, bfloat16. Default: as stored.")]
+MaskText = Annotated[
+    str | None, typer.Option("--mask", help="Look through another mask: 'causal', 'prefix(4) | causal'.")
+]
+
+
+def open_model(
+    name: str, revision: str | None = None, device: str | None = None, dtype: str | None = None, mask: str | None = None
+) -> Model:
+    """The model of that name, with a spinner while it loads, looking through `mask` where one is given."""
+    with busy(f"Loading {name}"):
+        from sightline.core.mask import Mask
+        from sightline.model.load import load
+
+        wanted = None if mask is None else Mask.parse(mask)
+        model = load(name, revision=revision, device=device, dtype=dtype)
+    return model if wanted is None else model.with_mask(wanted)
+
+
+def text_or_stdin(text: str | None) -> str:
+    """The argument, or what stands on stdin; InputError where that is a terminal and nobody was told to type."""
+    if text is not None and text != "-":
+        return text
+    if text is None and sys.stdin.isatty():
+        raise InputError("there is no text; give it after the model, or pipe it in")
+    try:
+        return sys.stdin.read().rstrip("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"stdin is not UTF-8: byte {error.start} cannot be read; convert it first") from None
