@@ -19,20 +19,29 @@ from sightline.core.coordinates import Coordinates
 from sightline.errors import InputError, UnsupportedError
 
 
+def _a_tensor(name: str, value: object) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise InputError(f"{name} must be a tensor, not {type(value).__name__}; torch.tensor(…) makes one")
+    return value
+
+
 def check_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None, vocabulary: int, width: int) -> Tensor:
     """The one of the two that was given, after a look at its shape and range."""
     if (input_ids is None) == (inputs_embeds is None):
         raise InputError("pass input_ids (batch, tokens), or inputs_embeds (batch, tokens, width) in their place")
     if inputs_embeds is not None:
-        if inputs_embeds.dim() != 3 or inputs_embeds.shape[-1] != width:
+        embeds = _a_tensor("inputs_embeds", inputs_embeds)
+        if embeds.dim() != 3 or embeds.shape[-1] != width or not embeds.is_floating_point() or not embeds.numel():
             raise InputError(
-                f"inputs_embeds has shape {tuple(inputs_embeds.shape)}; it must be (batch, tokens, {width})"
+                f"inputs_embeds has shape {tuple(embeds.shape)} and type {embeds.dtype}; it must be floating-point"
+                f" numbers (batch, tokens, {width}), at least one token a row"
             )
-        return inputs_embeds
-    ids = input_ids
-    if not isinstance(ids, Tensor) or ids.dim() != 2 or ids.is_floating_point() or ids.dtype == torch.bool:
-        what = f"{ids.dtype} of shape {tuple(ids.shape)}" if isinstance(ids, Tensor) else type(ids).__name__
-        raise InputError(f"input_ids must be whole numbers in a tensor (batch, tokens), not {what}")
+        return embeds
+    ids = _a_tensor("input_ids", input_ids)
+    if ids.dim() != 2 or ids.is_floating_point() or ids.dtype == torch.bool:
+        raise InputError(
+            f"input_ids must be whole numbers in a tensor (batch, tokens), not {ids.dtype} of shape {tuple(ids.shape)}"
+        )
     if ids.numel() == 0:
         raise InputError(f"input_ids of shape {tuple(ids.shape)} hold no token; give each row at least one")
     if ids.device.type == "cpu":
@@ -42,12 +51,12 @@ def check_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None, vocabul
             raise InputError(
                 f"token id {wrong} is outside the vocabulary of {vocabulary}; is it another model's tokenizer?"
             )
-    return ids
+    return ids.long()
 
 
 def _real(attention_mask: Tensor, rows: int, tokens: int, past: int) -> Tensor | None:
     """Which of the new tokens are real; None where the host sees that all are."""
-    mask = attention_mask
+    mask = _a_tensor("attention_mask", attention_mask)
     if mask.dim() != 2:
         raise InputError(
             f"attention_mask has shape {tuple(mask.shape)}; it must be (batch, tokens), 1 for real tokens and 0 for"
@@ -58,19 +67,30 @@ def _real(attention_mask: Tensor, rows: int, tokens: int, past: int) -> Tensor |
     if mask.shape != (rows, tokens):
         raise InputError(f"attention_mask has shape {tuple(mask.shape)}, the tokens {(rows, tokens)}; they must agree")
     if mask.device.type == "cpu":
-        if mask.is_floating_point() and not bool(((mask == 0) | (mask == 1)).all()):
+        if mask.dtype != torch.bool and not bool(((mask == 0) | (mask == 1)).all()):
             raise InputError(
-                "attention_mask holds numbers other than 0 and 1; an additive mask of -inf belongs to no row"
+                "attention_mask holds numbers other than 0 and 1; it says which tokens are real (for packed texts pass"
+                " documents, for who may attend to whom `allowed`)"
             )
         if bool(mask.all()):
             return None
     return mask.bool()
 
 
+def check_allowed(allowed: Tensor, rows: int) -> Tensor:
+    """`allowed` with one row for all, or one for each; its type and other sizes are checked where keys are known."""
+    if _a_tensor("allowed", allowed).dim() == 3 and allowed.shape[0] not in (1, rows):
+        raise InputError(
+            f"`allowed` has {allowed.shape[0]} rows, the tokens {rows}; give one table for all or one a row"
+        )
+    return allowed
+
+
 def _fit(name: str, tensor: Tensor | None, rows: int, tokens: int) -> Tensor | None:
     """A (B, T) tensor of whole numbers; a single row stands for all."""
     if tensor is None:
         return None
+    tensor = _a_tensor(name, tensor)
     tensor = tensor[None] if tensor.dim() == 1 else tensor
     if tensor.shape not in ((rows, tokens), (1, tokens)) or tensor.is_floating_point():
         raise InputError(
@@ -102,6 +122,10 @@ def coordinates_of(
     """
     rows, count = tokens.shape[:2]
     past = cache.coordinates
+    if past is not None and past.batch not in (1, rows):
+        raise InputError(
+            f"the cache holds {past.batch} rows and {rows} came; expand or reorder it first, or make a new one"
+        )
     real = None if attention_mask is None else _real(attention_mask, rows, count, 0 if past is None else past.tokens)
     if past is not None and real is None:
         at = replace(past, rank=None).following(count)

@@ -24,8 +24,8 @@ from sightline.core.cache import FORGETFUL, StackCache
 from sightline.core.mask import Mask
 from sightline.core.sight import Sight
 from sightline.core.taps import record
-from sightline.errors import UnsupportedError
-from sightline.model.door import check_tokens, coordinates_of
+from sightline.errors import ConfigError, UnsupportedError
+from sightline.model.door import check_allowed, check_tokens, coordinates_of
 from sightline.model.output import Output
 from sightline.text.tokenizer import Tokenizer
 from sightline.weights.layout import Layout
@@ -127,13 +127,15 @@ class Model(nn.Module):
             self.mask,
             at,
             memory.announce(at),
-            allowed=None if allowed is None else allowed.to(self.device),
+            allowed=None if allowed is None else check_allowed(allowed, len(tokens)).to(self.device),
             kernel=kernel,
         )
         wanted = ["*.input"] * hidden_states + ["*.attention.weights"] * attentions
         with ExitStack() as taps:
             seen = taps.enter_context(record(self.network, *wanted)) if wanted else {}
-            last = self.network(tokens.to(self.device), sight, memory)
+            last = self.network(
+                tokens.to(self.device, self.dtype if tokens.is_floating_point() else None), sight, memory
+            )
         given = [value for name, value in seen.items() if name.endswith(".input")]
         return Output(
             last_hidden_state=last,
@@ -164,6 +166,8 @@ class Model(nn.Module):
 
         >>> causal_bert = model.with_mask(Causal())  # doctest: +SKIP
         """
+        if not isinstance(mask, Mask):
+            raise ConfigError(f"{mask!r} is no mask; pass one such as Causal(), or Mask.parse('causal') for its text")
         view = copy.copy(self)
         view._modules = dict(self._modules)
         view.mask = mask

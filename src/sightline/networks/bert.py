@@ -18,6 +18,7 @@ from sightline.core.cache import FORGETFUL, StackCache
 from sightline.core.coordinates import Coordinates
 from sightline.core.position import LearnedPositions
 from sightline.core.sight import Sight
+from sightline.networks.check import check_config
 from sightline.networks.embedding import TokenEmbedding
 
 
@@ -45,6 +46,14 @@ class BertConfig:
     classifier_dropout: float = 0.1
     tied: bool = True
     init_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_config(
+            self,
+            from_zero=("position_offset", "token_types"),
+            probabilities=("dropout", "attention_dropout", "classifier_dropout"),
+            flags=("tied",),
+        )
 
     def block(self) -> BlockConfig:
         """The configuration that all blocks share."""
@@ -74,7 +83,7 @@ class BertEmbeddings(nn.Module):
         x = self.tokens(tokens)
         if self.token_types is not None:
             x = x + (self.token_types.weight[0] if at.token_type is None else self.token_types(at.token_type))
-        return self.dropout(self.norm(x + self.positions(at)))  # type: ignore[no-any-return]
+        return self.dropout(self.norm(x + self.positions(at)))
 
 
 class Bert(nn.Module):
@@ -88,4 +97,4 @@ class Bert(nn.Module):
 
     def forward(self, tokens: Tensor, sight: Sight, cache: StackCache = FORGETFUL) -> Tensor:
         """tokens: ids (B, T), or embeddings (B, T, W) in their place. Returns hidden states (B, T, W)."""
-        return self.stack(self.embeddings(tokens, sight.queries), sight, cache)  # type: ignore[no-any-return]
+        return self.stack(self.embeddings(tokens, sight.queries), sight, cache)

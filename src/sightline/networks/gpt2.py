@@ -17,6 +17,7 @@ from sightline.core.cache import FORGETFUL, StackCache
 from sightline.core.coordinates import Coordinates
 from sightline.core.position import LearnedPositions
 from sightline.core.sight import Sight
+from sightline.networks.check import check_config
 from sightline.networks.embedding import TokenEmbedding
 
 
@@ -45,6 +46,13 @@ class Gpt2Config:
     scaled_by_layer: bool = False
     tied: bool = True
     init_std: float = 0.02
+
+    def __post_init__(self) -> None:
+        check_config(
+            self,
+            probabilities=("dropout", "embedding_dropout", "attention_dropout", "classifier_dropout"),
+            flags=("scaled", "scaled_by_layer", "tied"),
+        )
 
     def block(self, layer: int) -> BlockConfig:
         """The configuration of block `layer`, from 0."""
@@ -75,7 +83,7 @@ class Gpt2Embeddings(nn.Module):
         self.dropout = nn.Dropout(config.embedding_dropout)
 
     def forward(self, tokens: Tensor, at: Coordinates) -> Tensor:
-        return self.dropout(self.tokens(tokens) + self.positions(at))  # type: ignore[no-any-return]
+        return self.dropout(self.tokens(tokens) + self.positions(at))
 
 
 class Gpt2(nn.Module):
@@ -90,4 +98,4 @@ class Gpt2(nn.Module):
 
     def forward(self, tokens: Tensor, sight: Sight, cache: StackCache = FORGETFUL) -> Tensor:
         """tokens: ids (B, T), or embeddings (B, T, W) in their place. Returns hidden states (B, T, W)."""
-        return self.norm(self.stack(self.embeddings(tokens, sight.queries), sight, cache))  # type: ignore[no-any-return]
+        return self.norm(self.stack(self.embeddings(tokens, sight.queries), sight, cache))

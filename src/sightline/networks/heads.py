@@ -31,7 +31,7 @@ class Transform(nn.Module):
         self.norm = nn.LayerNorm(width, eps=norm_eps)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return self.norm(self.activation(self.dense(hidden)))  # type: ignore[no-any-return]
+        return self.norm(self.activation(self.dense(hidden)))
 
 
 class LMHead(nn.Module):
@@ -106,7 +106,7 @@ class SequenceHead(nn.Module):
 
     def forward(self, hidden: Tensor, at: Coordinates) -> Tensor:
         pooled = pick(hidden, at, "last") if self.pooler is None else self.pooler(hidden, at)
-        return self.output(self.dropout(pooled))  # type: ignore[no-any-return]
+        return self.output(self.dropout(pooled))
 
 
 class TokenHead(nn.Module):
@@ -118,4 +118,4 @@ class TokenHead(nn.Module):
         self.output = Linear(width, labels)
 
     def forward(self, hidden: Tensor, at: Coordinates | None = None) -> Tensor:
-        return self.output(self.dropout(hidden))  # type: ignore[no-any-return]
+        return self.output(self.dropout(hidden))

@@ -142,5 +142,5 @@ GPT2 = Layout(
         " summary_first_dropout".split()
     ),
     adapt_read=_read,
-    ignored=("attn.bias", "attn.masked_bias", "lm_head.weight"),
+    ignored=(".attn.bias", ".attn.masked_bias", "lm_head.weight"),
 )

@@ -79,7 +79,7 @@ class Layout:
     base          prefix of the network's own tensors beside a head
     names         the network's tensors; per_layer those of one layer, `{layer}` filled in
     heads         in the order in which they are built
-    implied       heads that need no tensor of their own (a tied LM head without bias)
+    implied       heads that need no tensor of their own (a tied LM head without bias), given those that have some
     architecture  the class of transformers for a set of heads under a mask
     fields        config.json's names → ours
     required      fields that must have one of these values, because nothing here computes the others
@@ -138,9 +138,20 @@ class Layout:
         theirs.update({name: ours[mine] for name, mine in self.fields.items() if mine in ours})
         if self.mask == Bidirectional():
             theirs["is_decoder"] = mask == Causal()
-        if mask not in (self.mask, Causal()):
-            theirs["sightline"] = {"mask": str(mask)}
+        ours_alone: dict[str, Any] = {} if mask in (self.mask, Causal()) else {"mask": str(mask)}
+        silent = frozenset(head.name for head in self.heads if head.name in heads and not head.names(config))
+        if silent != self.implied(config, heads - silent):
+            ours_alone["heads"] = sorted(silent)
+        if ours_alone:
+            theirs["sightline"] = ours_alone
         return self.adapt_write(config, theirs)
+
+    def silent_heads(self, theirs: Mapping[str, Any], config: Any, found: frozenset[str]) -> frozenset[str]:
+        """Heads that a checkpoint has without any tensor of their own: those that it names, or else what is usual."""
+        stated = theirs["sightline"].get("heads") if isinstance(theirs.get("sightline"), dict) else None
+        if not isinstance(stated, list):
+            return self.implied(config, found)
+        return frozenset(head.name for head in self.heads if head.name in stated and not head.names(config))
 
 
 HONOURED = frozenset(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import CheckpointError
+from sightline.errors import CheckpointError, UnsupportedError
 from sightline.weights.files import Tensors
 from sightline.weights.layout import HeadLayout, Layout, Name
 
+POOLER = "{base}pooler.dense.weight"
+FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _OLD = ((".gamma", ".weight"), (".beta", ".bias"))  # how the first BERT files spell LayerNorm
 
 
@@ -39,6 +42,23 @@ class Spelling:
                     return stored
         return None
 
+    def dtypes(self) -> set[torch.dtype]:
+        """The floating-point types of its weights."""
+        weights = (stored for name, stored in self.stored.items() if not name.endswith(self.layout.ignored))
+        return {dtype for dtype in map(self.tensors.dtype, weights) if dtype in FLOATS}
+
+    def ties_hold(self, config: Any) -> bool:
+        """Whether the LM matrix of the file, where it has one, is the token embedding, as `config` says."""
+        names = self.layout.all_names(replace(config, tied=False), frozenset({"lm"}))
+        own, shared = (
+            next((self.find(name.theirs) for name in names if name.ours == (ours,)), None)
+            for ours in ("heads.lm.weight", "network.embeddings.tokens.weight")
+        )
+        if own is None or shared is None:
+            return True
+        matrix, embedding = self.tensors[own], self.tensors[shared]
+        return matrix.is_set_to(embedding) or torch.equal(matrix, embedding)
+
     def unused(self) -> list[str]:
         """Tensors of the file that nothing here reads and that are no mere buffers or copies."""
         return sorted(
@@ -49,18 +69,30 @@ class Spelling:
 
 
 def find_heads(layout: Layout, file: Spelling, architectures: Iterable[str]) -> frozenset[str]:
-    """The heads that a file has; where two share their tensors' names, the declared architecture decides."""
+    """The heads that a file has; where two share their tensors' names, the declared architecture decides.
+
+    A head that is declared and there in part counts as there: what it lacks is then missed, by name.
+    """
     declared = set(architectures)
     found: list[HeadLayout] = []
     for head in layout.heads:
-        if not all(file.find(marker) for marker in head.markers):
+        present = {marker for marker in head.markers if file.find(marker) is not None}
+        in_part = any(not marker.startswith("{base}") for marker in present)
+        if len(present) < len(head.markers) and not (in_part and declared & set(head.architectures)):
             continue
         rival = next((other for other in found if other.markers[0] == head.markers[0]), None)
         if rival is None:
             found.append(head)
         elif declared & set(head.architectures) and not declared & set(rival.architectures):
             found[found.index(rival)] = head
-    return frozenset(head.name for head in found)
+    return with_pooler(found)
+
+
+def with_pooler(heads: Iterable[HeadLayout]) -> frozenset[str]:
+    """Names of these heads, and of the pooler under those that stand on one."""
+    heads = tuple(heads)
+    pooled = any(POOLER in head.markers for head in heads)
+    return frozenset({*(head.name for head in heads), *(["pooler"] if pooled else [])})
 
 
 def build_heads(
@@ -79,7 +111,7 @@ def count_labels(layout: Layout, file: Spelling, heads: frozenset[str]) -> dict[
     counts = {}
     for head in layout.heads:
         stored = file.find(head.markers[0])
-        if head.name in heads and stored is not None:
+        if head.name in heads and stored is not None and file.tensors.shape(stored):
             counts[head.name] = file.tensors.shape(stored)[0]
     return counts
 
@@ -105,10 +137,10 @@ def _check_shape(model: nn.Module, name: Name, stored: str, tensors: Tensors) ->
         )
 
 
-def fill(model: nn.Module, names: Iterable[Name], file: Spelling, dtype: torch.dtype | None) -> list[Name]:
-    """Put a file's tensors where they belong; returns the names that it lacks.
+def fill(model: nn.Module, names: Iterable[Name], file: Spelling, dtype: torch.dtype) -> list[Name]:
+    """Put a file's tensors where they belong, as `dtype`; returns the names that it lacks.
 
-    dtype None keeps what is stored. Tensors are views of the file's memory map where nothing had to be converted.
+    Tensors are views of the file's memory map where nothing had to be converted.
     """
     missing = []
     for name in names:
@@ -119,12 +151,12 @@ def fill(model: nn.Module, names: Iterable[Name], file: Spelling, dtype: torch.d
         _check_shape(model, name, stored, file.tensors)
         file.used.update(s for s in (file.find(spelling) for spelling in (name.theirs, *name.copies)) if s)
         tensor = file.tensors[stored]
-        if not tensor.is_floating_point():
+        if tensor.dtype not in FLOATS:
             raise CheckpointError(
-                f"{file.tensors.file_of(stored)}: tensor {stored!r} holds {tensor.dtype}, not floating-point numbers;"
-                " quantised checkpoints are not supported"
+                f"{file.tensors.file_of(stored)}: tensor {stored!r} holds {tensor.dtype}, not plain floating-point"
+                " numbers; quantised checkpoints are not supported"
             )
-        for ours, part in name.split(tensor if dtype is None else tensor.to(dtype)):
+        for ours, part in name.split(tensor.to(dtype)):
             _place(model, ours, part)
     return missing
 
@@ -133,8 +165,14 @@ def spell(model: nn.Module, layout: Layout, config: Any, heads: frozenset[str]) 
     """A model's tensors under their names, ready to be written."""
     base = layout.base if heads - {"pooler"} else ""
     ours = {name: parameter.detach() for name, parameter in model.named_parameters(remove_duplicate=False)}
-    theirs = {}
+    theirs: dict[str, Tensor] = {}
     for name in layout.all_names(config, heads):
         for spelling in (name.theirs, *name.copies):
-            theirs[spelling.replace("{base}", base)] = name.join(ours)
+            stored = spelling.replace("{base}", base)
+            if stored in theirs:
+                raise UnsupportedError(
+                    f"two heads of this {layout.model_type} are both stored as {stored!r}, and one would overwrite the"
+                    f" other; drop one before saving: del model.heads[…], of {', '.join(sorted(heads))}"
+                )
+            theirs[stored] = name.join(ours)
     return theirs
