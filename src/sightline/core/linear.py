@@ -12,6 +12,7 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 
 @cache
@@ -24,23 +25,42 @@ def _packable_types() -> frozenset[torch.dtype]:
     return frozenset({torch.float32})
 
 
+class _Steps:
+    """How many steps all optimizers have taken."""
+
+    taken = 0
+
+
+def _count_step(*step: object) -> None:
+    _Steps.taken += 1
+
+
+register_optimizer_step_post_hook(_count_step)
+
+
 class PackedWeight:
     """A weight's packed copy, made when first wanted and made anew when the weight is another or was written to.
 
-    PyTorch's version counter tells of writes; it is blind to writes through `weight.data`, which PyTorch discourages.
+    PyTorch's version counter tells of writes, but not of those by fused optimizers and those through `weight.data`. So
+    any optimizer's step outdates every copy, and a pass with gradients, which needs none, gives it up. What stays unseen
+    is a write through `weight.data` between two passes without gradients.
     """
 
     def __init__(self) -> None:
         self.source: Tensor | None = None  # held so that its memory cannot become another weight's
-        self.version = -1
+        self.state = (-1, -1)  # the weight's version, the optimizers' steps
         self.packed: Tensor | None = None
+
+    def forget(self) -> None:
+        """Give the copy up; the next use makes it anew."""
+        self.source = self.packed = None
 
     def of(self, weight: Tensor) -> Tensor:
         """The packed form of `weight` (out, in)."""
-        source = self.source
-        if source is None or not source.is_set_to(weight) or self.version != weight._version:
+        source, state = self.source, (weight._version, _Steps.taken)
+        if source is None or self.state != state or not source.is_set_to(weight):
             self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
-            self.source, self.version = weight.detach(), weight._version
+            self.source, self.state = weight.detach(), state
         return self.packed  # type: ignore[return-value]
 
     def __deepcopy__(self, memo: dict[int, object]) -> PackedWeight:
@@ -52,8 +72,11 @@ class PackedWeight:
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, packed: PackedWeight) -> Tensor:
     """x (…, in) · weight (out, in) transposed + bias (out), by the packed weight where that is possible."""
+    learning = torch.is_grad_enabled()
+    if learning:
+        packed.forget()
     plain = (
-        torch.is_grad_enabled()
+        learning
         or torch.compiler.is_compiling()
         or weight.device.type != "cpu"
         or weight.dtype not in _packable_types()
