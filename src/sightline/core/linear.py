@@ -42,8 +42,8 @@ class PackedWeight:
     """A weight's packed copy, made when first wanted and made anew when the weight is another or was written to.
 
     PyTorch's version counter tells of writes, but not of those by fused optimizers and those through `weight.data`. So
-    any optimizer's step outdates every copy, and a pass with gradients, which needs none, gives it up. What stays unseen
-    is a write through `weight.data` between two passes without gradients.
+    any optimizer's step outdates every copy, and a pass with gradients, which needs none, gives it up. What stays
+    unseen is a write through `weight.data` between two passes without gradients.
     """
 
     def __init__(self) -> None:
