@@ -11,6 +11,8 @@ import numpy
 import tokenizers
 import torch
 
+from sightline.errors import InputError
+
 Side = Literal["left", "right"]
 Value = TypeVar("Value")
 
@@ -128,22 +130,22 @@ class Encoding(Mapping[str, torch.Tensor]):
             trace=self._trace,
         )
 
-    @property
+    @cached_property
     def offsets(self) -> list[list[tuple[int, int]]]:
         """Character offsets of each token in its text, see the class."""
         return self._columns([row.offsets for row in self._rows], (0, 0))
 
-    @property
+    @cached_property
     def word_ids(self) -> list[list[int | None]]:
         """The word that each token is a piece of, see the class."""
         return self._columns([row.word_ids for row in self._rows], None)
 
-    @property
+    @cached_property
     def sequence_ids(self) -> list[list[int | None]]:
         """Which text of a pair each token comes from, see the class."""
         return self._columns([row.sequence_ids for row in self._rows], None)
 
-    @property
+    @cached_property
     def special(self) -> torch.Tensor:
         """True for tokens that the tokenizer added and for padding, BoolTensor `(batch, tokens)`."""
         columns = self._columns([row.special_tokens_mask for row in self._rows], 1)
@@ -151,7 +153,10 @@ class Encoding(Mapping[str, torch.Tensor]):
 
     @cached_property
     def _rows(self) -> list[tokenizers.Encoding]:
-        return self._trace()
+        rows = self._trace()
+        if any(len(self._kept.get(index, row)) != self.real[index] for index, row in enumerate(rows)):
+            raise InputError("the tokenizer has gained tokens since this encoding was made; encode the texts again")
+        return rows
 
     def _columns(self, rows: list[list[Value]], filler: Value) -> list[list[Value]]:
         """Per-token values of whole rows, cut and padded as the tensors are."""

@@ -10,6 +10,7 @@ from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from sightline.errors import ConfigError, InputError
 from sightline.text.pipelines import BERT_TOKENS, GPT2_TOKENS, bert_pipeline, gpt2_pipeline
+from sightline.text.rows import check_texts
 from sightline.text.tokenizer import Tokenizer
 
 # In the order of their ids: padding is 0, as in BERT's own vocabularies.
@@ -74,9 +75,7 @@ def learn_tokenizer(
     >>> tokenizer = learn_tokenizer(["the first text", "the second"], vocabulary=100)
     """
     texts = [texts] if isinstance(texts, str) else list(texts)
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"row {row} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
+    check_texts(texts)
     if not any(text.strip() for text in texts):
         raise InputError("no text to learn a tokenizer from: every row is empty; give some texts")
     if kind == "wordpiece":

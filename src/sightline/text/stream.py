@@ -27,9 +27,9 @@ class DecodeStream:
 
     def add(self, id: int) -> str:
         """The text that `id` completes: empty while a character is unfinished, or for a token that is not shown."""
+        text = self._decode([*self._window, id])
         self._window.append(id)
         self._new.append(id)
-        text = self._decode(self._window)
         # A cut character decodes to U+FFFD until its last byte is there; a real U+FFFD only waits for its successor.
         complete = text.rstrip(UNFINISHED)
         piece = complete[self._shown :]

@@ -4,7 +4,7 @@ Padding and cutting are done here, on the rows of one call: the library keeps bo
 where one caller's choice silently cuts another's text.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import tokenizers
@@ -13,6 +13,7 @@ from tokenizers import AddedToken, models
 
 from sightline.errors import InputError
 from sightline.text.encoding import Encoding, Side, kept_by_longest_first, pad, real_tokens
+from sightline.text.rows import as_rows, check_texts, check_unicode
 from sightline.text.special import special_tokens
 from sightline.text.stream import DecodeStream
 
@@ -28,39 +29,6 @@ def _kind(backend: tokenizers.Tokenizer) -> Kind:
         decoder = backend.decoder
         return "bytelevel-bpe" if decoder is not None and b"ByteLevel" in decoder.__getstate__() else "bpe"
     return "unigram" if isinstance(model, models.Unigram) else "wordlevel"
-
-
-def _rows(texts: str | Sequence[str], pairs: str | Sequence[str] | None) -> list[str] | list[tuple[str, str]]:
-    """The arguments of a call as a list of texts or of pairs; a str is a list of one."""
-    first = [texts] if isinstance(texts, str) else list(texts)
-    if not first:
-        raise InputError("no texts: the list is empty; give at least one text")
-    _check_texts(first, "row")
-    if pairs is None:
-        return first
-    second = [pairs] if isinstance(pairs, str) else list(pairs)
-    if len(first) != len(second):
-        raise InputError(f"{len(first)} texts but {len(second)} pairs; give one second text for each first")
-    _check_texts(second, "the second text of row")
-    return list(zip(first, second, strict=True))
-
-
-def _check_texts(texts: Sequence[str], where: str) -> None:
-    for row, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise InputError(f"{where} {row} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
-
-
-def _check_unicode(rows: Iterable[str | tuple[str, str]]) -> None:
-    """Name the row that holds half a surrogate pair, the one kind of str that is not text."""
-    for row, text in enumerate(rows):
-        try:
-            "".join(text).encode()
-        except UnicodeEncodeError as error:
-            raise InputError(
-                f"row {row} is not valid Unicode at character {error.start} ({error.reason}); "
-                "decode the file with its right encoding, or with errors='replace'"
-            ) from None
 
 
 class Tokenizer:
@@ -102,6 +70,12 @@ class Tokenizer:
         limit = "" if self.max_length is None else f", max_length {self.max_length}"
         return f"Tokenizer({self.kind}, {len(self)} tokens{limit}, {self.special})"
 
+    @property
+    def model_inputs(self) -> tuple[str, ...]:
+        """The names of the tensors that a call makes."""
+        types = ("token_type_ids",) if self.makes_types else ()
+        return ("input_ids", *types, "attention_mask")
+
     def __call__(
         self,
         texts: str | Sequence[str],
@@ -124,7 +98,7 @@ class Tokenizer:
         if padding_side not in (None, "left", "right"):
             raise InputError(f"padding_side is {padding_side!r}; choose 'left' or 'right'")
         limit = self._limit(max_length, truncation)
-        inputs = _rows(texts, pairs)
+        inputs = as_rows(texts, pairs)
 
         def trace() -> list[tokenizers.Encoding]:
             return self.backend.encode_batch(inputs, add_special_tokens=add_special_tokens)
@@ -132,25 +106,24 @@ class Tokenizer:
         try:
             rows = self.backend.encode_batch_fast(inputs, add_special_tokens=add_special_tokens)
         except TypeError:
-            _check_unicode(inputs)
+            check_unicode(inputs)
             raise
         ids = [row.ids for row in rows]
-        types = [row.type_ids for row in rows] if self.makes_types else None
-        kept = {}
-        for index, row in enumerate(rows):
-            if not ids[index]:
-                raise InputError(f"row {index} ({inputs[index]!r:.40}) gives no tokens; leave empty texts out")
-            if limit is not None and len(ids[index]) > limit:
-                kept[index] = self._cut(row, index, limit, truncation)
-                ids[index] = [ids[index][token] for token in kept[index]]
-                if types is not None:
-                    types[index] = [types[index][token] for token in kept[index]]
+        if [] in ids:
+            row = ids.index([])
+            raise InputError(f"row {row} ({inputs[row]!r:.40}) gives no tokens; leave empty texts out")
+        kept = {} if limit is None else self._kept(rows, limit, truncation)
 
-        real = tuple(map(len, ids))
+        real = tuple(len(kept.get(index, row)) for index, row in enumerate(ids))
         width, side = max(real), padding_side or "right"
-        tensors = {"input_ids": pad(ids, width, self.special.pad_id or 0, side)}
-        if types is not None:
-            tensors["token_type_ids"] = pad(types, width, 0, side)
+
+        def columns(values: list[list[int]], filler: int) -> torch.Tensor:
+            cut = [[row[token] for token in kept[index]] if index in kept else row for index, row in enumerate(values)]
+            return pad(cut, width, filler, side)
+
+        tensors = {"input_ids": columns(ids, self.special.pad_id or 0)}
+        if self.makes_types:
+            tensors["token_type_ids"] = columns([row.type_ids for row in rows], 0)
         tensors["attention_mask"] = real_tokens(real, width, side)
         return Encoding(tensors, real=real, padding_side=side, kept=kept, trace=trace)
 
@@ -162,16 +135,23 @@ class Tokenizer:
             raise InputError(f"max_length is {limit}; it counts tokens and must be at least 1")
         return limit
 
-    def _cut(self, row: tokenizers.Encoding, index: int, limit: int, truncation: bool) -> list[int]:
-        if not truncation:
-            raise InputError(
-                f"row {index} has {len(row)} tokens, more than max_length {limit}; "
-                "pass truncation=True to cut its end, or split the text"
-            )
-        kept = kept_by_longest_first(row.sequence_ids, limit)
-        if kept is None:
-            added = row.sequence_ids.count(None)
-            raise InputError(f"max_length {limit} leaves no room for text beside {added} special tokens; raise it")
+    def _kept(self, rows: list[tokenizers.Encoding], limit: int, truncation: bool) -> dict[int, list[int]]:
+        """For each row that is too long, the tokens that stay."""
+        kept = {}
+        for index, row in enumerate(rows):
+            if len(row) <= limit:
+                continue
+            if not truncation:
+                raise InputError(
+                    f"row {index} has {len(row)} tokens, more than max_length {limit}; "
+                    "pass truncation=True to cut its end, or split the text"
+                )
+            sequences = row.sequence_ids
+            left = kept_by_longest_first(sequences, limit)
+            if left is None:
+                added = sequences.count(None)
+                raise InputError(f"max_length {limit} leaves no room for text beside {added} special tokens; raise it")
+            kept[index] = left
         return kept
 
     def encode(self, text: str, add_special_tokens: bool = True) -> list[int]:
@@ -179,11 +159,11 @@ class Tokenizer:
         return self._encode(text, add_special_tokens).ids
 
     def _encode(self, text: str, add_special_tokens: bool) -> tokenizers.Encoding:
-        _check_texts([text], "row")
+        check_texts([text])
         try:
             return self.backend.encode(text, add_special_tokens=add_special_tokens)
         except TypeError:
-            _check_unicode([text])
+            check_unicode([text])
             raise
 
     def prompt(self, text: str) -> list[int]:
@@ -220,7 +200,7 @@ class Tokenizer:
 
     def token(self, id: int) -> str:
         """The token with this id, as the vocabulary spells it; `InputError` where there is none."""
-        token = self.backend.id_to_token(id) if id >= 0 else None
+        token = self.backend.id_to_token(id) if 0 <= id < 2**32 else None  # the library's ids have 32 bits
         if token is None:
             raise InputError(f"no token has id {id}; this tokenizer's ids are 0 to {len(self) - 1}")
         return token

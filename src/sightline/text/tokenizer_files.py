@@ -90,11 +90,10 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     added = tokenizer.backend.get_added_tokens_decoder()
     names = tokenizer.special.names
     extra = [token.content for token in added.values() if token.special and token.content not in names.values()]
-    inputs = ["input_ids", "token_type_ids", "attention_mask"]
     flags = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_input_names": [name for name in inputs if tokenizer.makes_types or name != "token_type_ids"],
+        "model_input_names": tokenizer.model_inputs,
         # Decoding is what tokenizer.json says, and nothing after it.
         "clean_up_tokenization_spaces": False,
         "model_max_length": tokenizer.max_length,

@@ -114,24 +114,32 @@ def _roles(stated: Mapping[str, Any], path: Path) -> dict[str, str | AddedToken 
     return roles
 
 
-def _extra(stated: Mapping[str, Any], path: Path) -> list[str | AddedToken]:
-    extra = []
+def _extra(stated: Mapping[str, Any], path: Path) -> dict[str, list[str | AddedToken]]:
+    extra = {}
     for key in ("additional_special_tokens", "extra_special_tokens"):
         listed = stated.get(key) or []
         if not isinstance(listed, list | dict):
             raise CheckpointError(f"{path}: {key} is {listed!r:.40}; write a list of tokens")
-        extra += [_token(value, path) for value in (listed.values() if isinstance(listed, dict) else listed)]
+        if listed:
+            extra[key] = [_token(value, path) for value in (listed.values() if isinstance(listed, dict) else listed)]
     return extra
 
 
 def read_settings(folder: Path) -> Settings:
     """Read the three JSON files, as far as they exist."""
-    path, added_path = folder / "tokenizer_config.json", folder / "added_tokens.json"
-    config, old = _read_object(path), _read_object(folder / "special_tokens_map.json")
+    path, old_path, added_path = (
+        folder / name for name in ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+    )
+    config, old = _read_object(path), _read_object(old_path)
     declared = config.get("added_tokens_decoder")
     # The older file wins where the newer does not list the added tokens, as in transformers; else it only fills gaps.
-    stated = config | old if declared is None else old | config
-    roles, extra = _roles(stated, path), _extra(stated, path)
+    files = [(old, old_path), (config, path)] if declared is not None else [(config, path), (old, old_path)]
+    roles: dict[str, str | AddedToken | None] = {}
+    extras: dict[str, list[str | AddedToken]] = {}
+    for stated, source in files:
+        roles |= _roles(stated, source)
+        extras |= _extra(stated, source)
+    extra = [token for tokens in extras.values() for token in tokens]
     if declared is None:
         special = {str(token) for token in [*roles.values(), *extra]}
         added = {

@@ -52,7 +52,7 @@ def names_of(settings: Settings, family: Family, token_to_id: Lookup) -> dict[st
     return {role: str(token) for role in ROLES if (token := stated.get(role)) is not None}
 
 
-def build_from(path: Path, build: Callable[[], Built]) -> Built:
+def build_from(source: Path | str, build: Callable[[], Built]) -> Built:
     """What the library builds from a file: its errors name no file, and damage can make it panic."""
     try:
         return build()
@@ -62,7 +62,7 @@ def build_from(path: Path, build: Callable[[], Built]) -> Built:
         # A panic is no Exception, and its class is not importable.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise CheckpointError(f"{path} is damaged or of an unknown kind ({error}); {AGAIN}") from None
+        raise CheckpointError(f"{source} is damaged or of an unknown kind ({error}); {AGAIN}") from None
 
 
 def _need(path: Path, names: Mapping[str, str], roles: tuple[str, ...], token_to_id: Lookup) -> None:
@@ -125,7 +125,7 @@ def _open_bytelevel(folder: Path, settings: Settings, model_type: str | None) ->
         raise CheckpointError(f"{merges} is missing, and vocab.json is of no use without it; {AGAIN}")
     check_file(path)
     check_file(merges)
-    model = build_from(path, lambda: models.BPE.from_file(str(path), str(merges)))
+    model = build_from(f"{path} or {merges}", lambda: models.BPE.from_file(str(path), str(merges)))
     if model.token_to_id("\N{LATIN CAPITAL LETTER G WITH DOT ABOVE}") is None:
         # Byte-level vocabularies write the space so, and have a token for each byte.
         raise UnsupportedError(
