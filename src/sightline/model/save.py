@@ -14,13 +14,15 @@ from sightline.weights.sentence_transformers import write_embedding_defaults
 if TYPE_CHECKING:
     from sightline.model.model import Model
 
+# What may have become untrue, and what points to code or to a number format that the new folder does not hold.
+_STALE = ("torch_dtype", "is_decoder", "sightline", "auto_map", "custom_pipelines", "quantization_config")
 _SPECIAL = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "pad"}
 
 
 def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
     """What the checkpoint said, overruled by what the model is now."""
     written = dict(model.stored_config)
-    for stale in ("torch_dtype", "is_decoder", "sightline"):
+    for stale in _STALE:
         written.pop(stale, None)
     written.update(model.layout.write_config(model.config, model.mask, heads))
     written["dtype"] = str(model.dtype).removeprefix("torch.")

@@ -53,7 +53,12 @@ def lm_names(dense: str, norm: str, decoder: str, bias: str, config: BertConfig)
 
 def build_lm(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
     """The masked-LM head with its transform (Devlin et al. 2019, section 3.1, task 1)."""
-    transform = Transform(config.width, config.activation, config.norm_eps)
+    return lm_head(config, network, config.activation)
+
+
+def lm_head(config: BertConfig, network: nn.Module, nonlinearity: str) -> LMHead:
+    """A masked-LM head whose transform has that nonlinearity."""
+    transform = Transform(config.width, nonlinearity, config.norm_eps)
     tied = token_embedding(network) if config.tied else None
     return LMHead(config.width, config.vocabulary, tied=tied, transform=transform, bias=True)
 

@@ -13,16 +13,20 @@ from sightline.networks.heads import Pooler, SequenceHead
 from sightline.weights.bert import (
     FIELDS,
     REQUIRED,
-    build_lm,
     build_pooler,
     build_span,
     build_tagger,
     default_dropout,
     embedding_names,
     layer_names,
+    lm_head,
     lm_names,
 )
 from sightline.weights.layout import HeadLayout, Layout, pair
+
+
+def _lm(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
+    return lm_head(config, network, "gelu")  # whatever the layers have
 
 
 def _classifier(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
@@ -75,7 +79,7 @@ ROBERTA = Layout(
             ),
             markers=("lm_head.dense.weight",),
             architectures=("RobertaForMaskedLM", "RobertaForCausalLM"),
-            build=build_lm,
+            build=_lm,
         ),
         HeadLayout(
             name="classifier",
