@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sightline.app.talk import busy
+from sightline.app.talk import busy, say
 from sightline.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ def open_model(
 
         wanted = None if mask is None else Mask.parse(mask)
         model = load(name, revision=revision, device=device, dtype=dtype)
-    return model if wanted is None else model.with_mask(wanted)
+    if wanted is None or wanted == model.mask:
+        return model
+    say(f"note: these weights were trained under the mask {model.trained_mask}; they now look through {wanted}")
+    return model.with_mask(wanted)
 
 
 def text_or_stdin(text: str | None) -> str:

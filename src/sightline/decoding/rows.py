@@ -66,8 +66,8 @@ def check_can_continue(mask: Mask, prompt: int) -> None:
     ahead = table & (beyond[None, :] > beyond[:, None]) & (beyond[None, :] >= prompt)
     if bool(ahead.any()):
         raise UnsupportedError(
-            f"under the mask {mask} tokens see what comes after them, so text cannot grow word by word; use"
-            ' method="mask-predict" (fills all blanks at once), or model.with_mask(Causal()) to look at the past only'
+            f"under the mask {mask} tokens see what comes after them, so text cannot grow word by word; use the method"
+            " mask-predict (all blanks at once), or look through the mask causal (the past only)"
         )
 
 
