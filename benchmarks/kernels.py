@@ -1,6 +1,6 @@
 """Attention kernels under a sliding causal mask: where FlexAttention is faster than the fused kernel with a table.
 
-    python benchmarks/kernels.py
+python benchmarks/kernels.py
 """
 
 import statistics

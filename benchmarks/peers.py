@@ -1,6 +1,6 @@
 """The same work done by Sightline and by transformers: one function a case and side, each run in a process of its own.
 
-    python benchmarks/peers.py CASE SIDE FOLDER     prints {"value": …} (higher is better) and what else it has to say
+python benchmarks/peers.py CASE SIDE FOLDER     prints {"value": …} (higher is better) and what else it has to say
 """
 
 import json
@@ -137,8 +137,10 @@ def load(side: str, folder: Path, dtype: torch.dtype) -> dict:
         transformers.GPT2LMHeadModel  # noqa: B018 - the import itself is not what is measured
     else:
         import sightline.model.load  # noqa: F401
-    open_model = (lambda: theirs("AutoModelForCausalLM", folder / "gpt2", dtype)) if side == "transformers" else (
-        lambda: ours(folder / "gpt2", dtype)
+    open_model = (
+        (lambda: theirs("AutoModelForCausalLM", folder / "gpt2", dtype))
+        if side == "transformers"
+        else (lambda: ours(folder / "gpt2", dtype))
     )
     return {"value": 1 / median_seconds(open_model, 3), "check": None}
 

@@ -1,7 +1,7 @@
 """Sightline against transformers, in one run: `make bench`.
 
-Every case runs in rounds; in each round both sides run one after the other, each in a process of its own, and their ratio
-is taken. The table gives the median ratio and its range over the rounds, and goes into docs/performance.md.
+Every case runs in rounds; in each round both sides run one after the other, each in a process of its own, and their
+ratio is taken. The table gives the median ratio and its range over the rounds, and goes into docs/performance.md.
 """
 
 import argparse

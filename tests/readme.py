@@ -7,8 +7,8 @@
 
 Where output is shown, `…` stands for any text, and alone on a line for any lines; the rest, numbers above all, must
 be exactly so. `# exit 2` behind a command of a console block says that it fails with this status; its output is
-then what stands on stderr. `make` targets must exist; of `make demo` what it runs is run, other targets are not. A line `<!-- not run: the reason -->` right
-above a block leaves the block out.
+then what stands on stderr. `make` targets must exist; of `make demo`, what it runs is run, other targets are not. A
+line `<!-- not run: the reason -->` right above a block leaves the block out.
 """
 
 import difflib

@@ -66,7 +66,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = [  # noqa: F822 - found by __getattr__
+__all__ = [
     "Bidirectional",
     "Causal",
     "CheckpointError",

@@ -106,7 +106,7 @@ def generate(
 
 def embed(
     model: ModelName,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Texts, one a line; CSV, TSV, JSONL, Parquet; - is stdin.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Texts: one a line, CSV, TSV, JSONL, Parquet; or -.")],
     out: Annotated[Path | None, Option(help="Where the vectors go: a .npy or .parquet file.")] = None,
     column: Annotated[str | None, Option(help="The column that holds the texts.")] = None,
     pooling: Annotated[str | None, Option(help="mean, cls, last or max. Default: the model's own, else mean.")] = None,
