@@ -1,0 +1,252 @@
+"""Embedding: one vector a text.
+
+Rows are sorted by length and batched by tokens, so that little padding is computed; what comes back is in the order of
+what came in. A text longer than the model reads goes in windows that overlap, and its vector is the mean of theirs,
+each weighted by the tokens that no earlier window had.
+
+Shapes: N texts, R rows (texts, or windows of long ones), B rows of a batch, T tokens, W width.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightline.errors import ConfigError, InputError, UnsupportedError
+from sightline.model.model import Model
+from sightline.tasks.pooling import check_pooling, pool
+from sightline.text.batches import by_length
+from sightline.text.encoding import pad, real_tokens
+from sightline.text.tokenizer import Tokenizer
+from sightline.text.windows import Row, encode_rows, windows
+
+Long = Literal["windows", "cut", "error"]
+Vectors = NDArray[numpy.floating]
+Progress = Callable[[int], object]
+
+TEXTS_AT_ONCE = 4096  # sorted and batched together: enough that rows of a batch are equally long, few enough to hold
+BATCH_TOKENS_A_THREAD = 256  # more cost the same a token (docs/performance.md), and batches get less alike
+BATCH_TOKENS_ELSEWHERE = 16384  # an accelerator wants to be filled
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What the caller asked for, its gaps filled by what the model's makers said."""
+
+    tokenizer: Tokenizer
+    pooling: str
+    normalize: bool
+    long: Long
+    limit: int  # tokens of a row, those that the tokenizer adds included
+    stride: int | None
+    batch_tokens: int
+
+
+def reading_tokenizer(model: Model) -> Tokenizer:
+    """The tokenizer of a model that can turn texts into vectors; UnsupportedError for one that cannot, as it is."""
+    if model.tokenizer is None:
+        raise UnsupportedError("this model came without a tokenizer, so it cannot read text; set model.tokenizer")
+    if any(module.training for module in model.network.modules()):
+        raise UnsupportedError("the model is in training mode, where dropout makes vectors random; call model.eval()")
+    return model.tokenizer
+
+
+def _limit(model: Model, tokenizer: Tokenizer, asked: int | None) -> int:
+    """How many tokens a row may have: as asked, or what the makers, the tokenizer and the positions all allow."""
+    positions: int = model.config.positions
+    if asked is None:
+        stated = model.embedding.max_length if model.embedding is not None else None
+        return min(positions, stated or tokenizer.max_length or positions)
+    if not 1 <= asked <= positions:
+        raise InputError(f"max_length is {asked}; choose 1 to {positions}, this model's positions")
+    return asked
+
+
+def _batch_tokens(device: torch.device) -> int:
+    return BATCH_TOKENS_A_THREAD * torch.get_num_threads() if device.type == "cpu" else BATCH_TOKENS_ELSEWHERE
+
+
+def _plan(
+    model: Model,
+    pooling: str | None,
+    normalize: bool | None,
+    long: Long | None,
+    max_length: int | None,
+    stride: int | None,
+    batch_tokens: int | None,
+) -> _Plan:
+    tokenizer, made = reading_tokenizer(model), model.embedding
+    if long not in (None, "windows", "cut", "error"):
+        raise ConfigError(f"long is {long!r}; choose 'windows', 'cut' or 'error' for texts that are too long")
+    chosen = pooling if pooling is not None else made.pooling if made is not None else "mean"
+    check_pooling(chosen, model.mask, model.config.positions)
+    return _Plan(
+        tokenizer=tokenizer,
+        pooling=chosen,
+        normalize=normalize if normalize is not None else made is not None and made.normalize,
+        long=long if long is not None else "windows" if made is None else "cut",
+        limit=_limit(model, tokenizer, max_length),
+        stride=stride,
+        batch_tokens=_batch_tokens(model.device) if batch_tokens is None else batch_tokens,
+    )
+
+
+def _check_texts(texts: Sequence[object], before: int) -> None:
+    """InputError for the first that is no text, or empty; rows are counted from 1."""
+    for number, text in enumerate(texts, start=before + 1):
+        if not isinstance(text, str):
+            raise InputError(f"row {number} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
+        if not text.strip():
+            raise InputError(f"row {number} is empty; leave it out, or give it some text")
+
+
+def _fit(row: Row, number: int, plan: _Plan) -> tuple[list[Row], bool]:
+    """A text as one row or several that the model can read, and whether its end was lost."""
+    room = plan.limit - row.front - row.back
+    if room < 1:
+        raise InputError(f"max_length {plan.limit} leaves no room for text beside {row.front + row.back} added tokens")
+    if row.new < 1:
+        raise InputError(f"row {number} has nothing that the tokenizer can read; leave it out, or give it some text")
+    if row.new <= room:
+        return [row], False
+    if plan.long == "cut":
+        return [row.part(0, room, new=room)], True
+    if plan.long == "error":
+        raise InputError(
+            f"row {number} has {len(row.ids)} tokens, more than {plan.limit}; shorten it, or choose another `long`"
+        )
+    stride = plan.stride if plan.stride is not None else max(1, room * 3 // 4)
+    return windows(row, room, stride), False
+
+
+def _encode(model: Model, rows: Sequence[Row], plan: _Plan) -> Vectors:
+    """The pooled vectors of a batch of rows: (B, W)."""
+    lengths = [len(row.ids) for row in rows]
+    width = max(lengths)
+    types = [row.types for row in rows if row.types is not None]
+    out = model(
+        pad([row.ids for row in rows], width, plan.tokenizer.special.pad_id or 0, "right"),
+        attention_mask=None if min(lengths) == width else real_tokens(lengths, width, "right"),
+        token_type_ids=pad(types, width, 0, "right") if types else None,
+    )
+    pooled: Tensor = pool(out.last_hidden_state, out.coordinates, plan.pooling)
+    return pooled.cpu().numpy()
+
+
+def _average(vectors: Vectors, rows: Sequence[Row], counts: Sequence[int]) -> Vectors:
+    """Windows' vectors (R, W) to texts' (N, W); `counts` says how many rows each text has."""
+    if len(counts) == len(rows):
+        return vectors
+    weights = numpy.array([row.new for row in rows], dtype=vectors.dtype)[:, None]
+    firsts = numpy.cumsum([0, *counts[:-1]])
+    return numpy.add.reduceat(vectors * weights, firsts) / numpy.add.reduceat(weights, firsts)
+
+
+@torch.no_grad()  # not inference_mode: its tensors may enter no later computation, and packed weights outlive this one
+def _embed_some(
+    model: Model, texts: Sequence[str], before: int, plan: _Plan, progress: Progress
+) -> tuple[Vectors, int]:
+    """Vectors of texts that are sorted and batched together, (N, W), and how many of the texts were cut."""
+    fitted = [_fit(row, before + i + 1, plan) for i, row in enumerate(encode_rows(plan.tokenizer, texts))]
+    rows = [row for parts, _ in fitted for row in parts]
+    counts = [len(parts) for parts, _ in fitted]
+    text_of = [text for text, count in enumerate(counts) for _ in range(count)]
+    left, done = list(counts), before
+    kind = numpy.float64 if model.dtype == torch.float64 else numpy.float32
+    vectors = numpy.empty((len(rows), model.config.width), dtype=kind)
+    for batch in by_length([len(row.ids) for row in rows], plan.batch_tokens):
+        vectors[batch] = _encode(model, [rows[index] for index in batch], plan)
+        for index in batch:
+            left[text_of[index]] -= 1
+            done += left[text_of[index]] == 0
+        progress(done)
+    vectors = _average(vectors, rows, counts)
+    if plan.normalize:
+        vectors = vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
+    return vectors, sum(cut for _, cut in fitted)
+
+
+def embed_batches(
+    model: Model,
+    texts: Iterable[str],
+    pooling: str | None = None,
+    normalize: bool | None = None,
+    *,
+    long: Long | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
+    batch_tokens: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Vectors]:
+    """`embed` for more texts than fit the memory: arrays of at most 4096 rows each, in the order of the texts.
+
+    Texts are read as their turn comes, so an error in a late row comes late too.
+
+        for vectors in embed_batches(model, read_texts("reviews.csv", "text")): ...
+    """
+    plan = _plan(model, pooling, normalize, long, max_length, stride, batch_tokens)
+    return _stream(model, texts, plan, progress or (lambda done: None))
+
+
+def _stream(model: Model, texts: Iterable[str], plan: _Plan, progress: Progress) -> Iterator[Vectors]:
+    source = iter([texts] if isinstance(texts, str) else texts)
+    before = cut = 0
+    while some := list(itertools.islice(source, TEXTS_AT_ONCE)):
+        _check_texts(some, before)
+        vectors, lost = _embed_some(model, some, before, plan, progress)
+        before, cut = before + len(some), cut + lost
+        yield vectors
+    if cut:
+        warnings.warn(
+            f"{cut} of {before} rows have more than {plan.limit} tokens and were cut; long='windows' reads them whole",
+            stacklevel=2,
+        )
+
+
+def embed(
+    model: Model,
+    texts: str | Sequence[str],
+    pooling: str | None = None,
+    normalize: bool | None = None,
+    *,
+    long: Long | None = None,
+    max_length: int | None = None,
+    stride: int | None = None,
+    batch_tokens: int | None = None,
+    progress: Progress | None = None,
+) -> Vectors:
+    """One vector a text, in the order of the texts: (rows, width), float32, or float64 from a float64 model.
+
+    pooling       "mean", "cls", "last" or "max" over a text's tokens, those that the tokenizer adds included
+    normalize     whether vectors get length 1
+    long          what becomes of a text with more than `max_length` tokens: "windows" (all of it is read, in parts
+                  that overlap, whose vectors are averaged), "cut" (its end is lost; a warning counts such texts) or
+                  "error"
+    max_length    of a text or window, in tokens
+    stride        from the beginning of one window to that of the next, in tokens of text; default: three quarters of a
+                  window
+    batch_tokens  how many tokens to compute at once, padding included; it changes the speed, not the vectors
+    progress      called with the number of texts done so far
+
+    What is None is as the model's makers said, where they did (`model.embedding`, from a sentence-transformers folder;
+    such models cut what is too long). Elsewhere it is the mean, not normalized, by windows as long as the model reads.
+
+    Raises InputError for an empty text, naming its row (the first is row 1), and UnsupportedError for a pooling that
+    the model's mask makes meaningless, such as "cls" under a causal mask.
+
+        vectors = embed(model, ["two texts", "at once"], pooling="mean", normalize=False)
+    """
+    plan = _plan(model, pooling, normalize, long, max_length, stride, batch_tokens)
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    if not texts:
+        raise InputError("no texts: the list is empty; give at least one text")
+    _check_texts(texts, 0)
+    return numpy.concatenate(list(_stream(model, texts, plan, progress or (lambda done: None))))
