@@ -55,9 +55,6 @@ class Mask(ABC):
         >>> Causal().table(Coordinates.consecutive(1, start=1), Coordinates.consecutive(3)).tolist()
         [[[True, True, False]]]
         """
-        for leaf in self.leaves():
-            if leaf.reads and (getattr(queries, leaf.reads) is None or getattr(keys, leaf.reads) is None):
-                raise _unread(leaf, leaf.reads)
         return self.rule(queries.as_queries(), keys.as_keys()).expand(-1, queries.tokens, keys.tokens)
 
     def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
@@ -117,10 +114,6 @@ def _a_mask(part: object) -> Mask:
     if not isinstance(part, Mask):
         raise ConfigError(f"{part!r} is no mask; & and | join masks, such as Causal() | Prefix(4)")
     return part
-
-
-def _unread(leaf: Mask, what: str) -> InputError:
-    return InputError(f"the mask {leaf} reads each token's {what}, and none was given; pass {what}s")
 
 
 def _everyone(query: Coordinates, key: Coordinates) -> Tensor:
@@ -201,7 +194,7 @@ class Permuted(Mask):
 
     def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
         if query.rank is None or key.rank is None:
-            raise _unread(self, "rank")
+            raise InputError(f"the mask {self} reads each token's rank, and none was given; pass ranks")
         return key.rank < query.rank if self.strict else key.rank <= query.rank
 
 
