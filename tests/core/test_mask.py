@@ -1,5 +1,6 @@
 """Masks: their tables are what their docstrings say, their algebra is that of sets, and their text is read back."""
 
+import itertools
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
@@ -101,21 +102,38 @@ def test_what_is_said_to_see_all_sees_all(mask: Mask, at: tuple[Coordinates, Coo
         assert mask.table(*at).all()
 
 
-@pytest.mark.parametrize(
-    ("mask", "queries", "keys"),
-    [
-        (Bidirectional(), (3, 0), (3, 0)),
-        (Causal(), (1, 4), (5, 0)),  # a decoding step
-        (SlidingWindow(4), (4, 0), (4, 0)),
-        (SlidingWindow(3), (1, 4), (3, 2)),
-        (Prefix(3), (2, 9), (3, 0)),
-        (NotPadding() & SameDocument(), (3, 0), (3, 0)),
-        (Causal() | Prefix(5), (2, 0), (5, 0)),
-    ],
-)
-def test_the_host_knows_when_nothing_is_hidden(mask: Mask, queries: tuple[int, int], keys: tuple[int, int]) -> None:
-    at = [Coordinates.consecutive(tokens, start=start) for tokens, start in (queries, keys)]
-    assert mask.sees_all(at[0], at[1])
+PLAIN: list[Mask] = [
+    Bidirectional(),
+    Causal(),
+    *map(SlidingWindow, (1, 2, 3, 4)),
+    *map(Prefix, (0, 1, 2, 3, 4)),
+    SameDocument(),
+    NotPadding(),
+]
+PLACES = [Coordinates.consecutive(tokens, start=start) for tokens in (1, 2, 3) for start in (0, 1, 3)]
+
+
+def test_the_host_knows_exactly_when_a_leaf_hides_nothing_from_tokens_in_a_row() -> None:
+    for mask, queries, keys in itertools.product(PLAIN, PLACES, PLACES):
+        assert mask.sees_all(queries, keys) == mask.table(queries, keys).all(), (mask, queries, keys)
+
+
+def test_the_host_knows_what_two_leaves_hide_together() -> None:
+    for a, b, queries, keys in itertools.product(PLAIN, PLAIN, PLACES[:4], PLACES[:4]):
+        both, either = a.sees_all(queries, keys), b.sees_all(queries, keys)
+        assert (a & b).sees_all(queries, keys) == (both and either) == (a & b).table(queries, keys).all()
+        assert (a | b).sees_all(queries, keys) == (both or either)
+
+
+@pytest.mark.parametrize("hidden", ["real", "document"])
+def test_the_host_claims_nothing_of_tensors_that_it_does_not_read(hidden: str) -> None:
+    at = Coordinates.consecutive(2)
+    held = {"real": torch.tensor([[True, False]]), "document": torch.tensor([[0, 1]])}
+    told = Coordinates(position=at.position, **{hidden: held[hidden]})
+    mask = NotPadding() if hidden == "real" else SameDocument()
+    for queries, keys in [(told, told), (at, told), (told, at)]:
+        assert mask.table(queries, keys).all() or not mask.sees_all(queries, keys)
+    assert not any(mask.sees_all(told, told) for mask in [Causal(), SlidingWindow(1), Prefix(1)])
 
 
 def test_ranks_that_are_missing_are_asked_for() -> None:

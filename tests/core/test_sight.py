@@ -49,6 +49,16 @@ def test_no_mask_is_wide_enough_to_see_padding_or_another_document() -> None:
         assert Sight(mask, at).table.tolist() == [[one, one, other, other]]
 
 
+@pytest.mark.parametrize("packed", ["queries", "keys"])
+def test_a_side_without_documents_is_document_zero(packed: str) -> None:
+    row = Coordinates.consecutive(3)
+    told = Coordinates(position=row.position, document=torch.tensor([[0, 1, 0]]))
+    sight = Sight(Bidirectional(), told, row) if packed == "queries" else Sight(Bidirectional(), row, told)
+    seen = torch.tensor([True, False, True]).expand(3, 3)
+    assert torch.equal(sight.table[0], seen.T if packed == "queries" else seen)
+    assert not sight.sees_all
+
+
 # What the host knows
 
 
@@ -122,6 +132,15 @@ def test_a_decoding_step_sees_all_and_a_chunk_is_not_plainly_causal() -> None:
     assert not chunk.plain_causal
 
 
+def test_what_no_rule_expresses_is_not_taken_for_granted() -> None:
+    allowed = torch.zeros(1, 4, 4, dtype=torch.bool)
+    assert not Sight(Bidirectional(), ROW, allowed=allowed).sees_all
+    assert not Sight(Causal(), ROW, allowed=allowed).plain_causal
+    turned = Coordinates(position=torch.tensor([[3, 2, 1, 0]]))
+    assert not Sight(Causal(), turned).plain_causal
+    assert not Sight(Causal(), Coordinates(position=ROW.position, document=torch.tensor([[0, 0, 1, 1]]))).plain_causal
+
+
 def test_what_the_host_knows_is_known_without_looking_at_a_tensor() -> None:
     """Tensors on the meta device have no values to look at."""
     at = Coordinates.padded(torch.ones(2, 3, dtype=torch.bool, device="meta"))
@@ -166,6 +185,14 @@ def test_the_rule_in_the_form_of_flex_attention_has_the_same_table(
     for row, query, key in itertools.product(*map(range, table.shape)):
         index = [torch.tensor(n) for n in (row, 0, query, key)]
         assert torch.equal(sight.block_mask.mask_mod(*index), table[row, query, key])
+
+
+def test_rows_may_differ_in_the_keys_or_the_queries_alone() -> None:
+    rows = Coordinates(position=ROW.position, real=torch.tensor([[True] * 4, [True, False, True, True]]))
+    for queries, keys in [(ROW, rows), (rows, ROW)]:
+        sight = Sight(Causal(), queries, keys)
+        assert sight.block_mask.shape[0] == 2
+        assert torch.equal(sight.table.expand(2, -1, -1), plain_table(Causal() & NotPadding(), queries, keys))
 
 
 # Errors
