@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sightline.errors import ConfigError
+
+
+def stop_strings(stop: str | Sequence[str]) -> list[str]:
+    """The strings, one or several; ConfigError for what is no string, and for the empty one, which is everywhere."""
+    given: list[object] = [stop] if isinstance(stop, str) else list(stop)
+    strings = [string for string in given if isinstance(string, str) and string]
+    if len(strings) < len(given):
+        raise ConfigError(f"stop={stop!r} must be a string of at least one character, or several of them")
+    return strings
+
 
 class StopText:
     """Lets text through until one of the strings appears; holds back what may become the beginning of one.
@@ -14,16 +25,20 @@ class StopText:
     """
 
     def __init__(self, strings: Sequence[str]) -> None:
-        self.strings = [string for string in strings if string]
+        self.strings = stop_strings(strings)
         self.held = ""
         self.stopped = False
 
     def feed(self, text: str) -> str:
-        """What is certain to be shown now."""
+        """What is certain to be shown now; nothing after a stop."""
+        if self.stopped:
+            return ""
         self.held += text
-        found = [at for at in (self.held.find(string) for string in self.strings) if at >= 0]
+        found = [(at + len(string), at) for string in self.strings if (at := self.held.find(string)) >= 0]
         if found:
-            shown, self.held, self.stopped = self.held[: min(found)], "", True
+            # The string that is complete first, as if characters came one by one: pieces of text change nothing.
+            _, begin = min(found)
+            shown, self.held, self.stopped = self.held[:begin], "", True
             return shown
         keep = max((self._overlap(string) for string in self.strings), default=0)
         cut = len(self.held) - keep
