@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sightline.core.check import whole
 from sightline.decoding.rows import Rows
-from sightline.decoding.sampling import Sampling, penalize
+from sightline.decoding.sampling import Sampling, check_any_left, finite, penalize
 from sightline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class BeamSearch:
 
     def __post_init__(self) -> None:
         whole("beams", self.beams)
+        finite("length_penalty", self.length_penalty)
+        if not isinstance(self.early_stopping, bool):
+            raise ConfigError(f"early_stopping={self.early_stopping!r} must be true or false")
 
 
 @dataclass(frozen=True)
@@ -65,14 +68,16 @@ class _Prompt:
         """Grow by one token from logits (N, V); returns which beams the new ones come from."""
         raw = logits.log_softmax(-1)
         scores = penalize(raw, [self.tokens + beam.tokens for beam in self.running], sampling)
+        check_any_left(scores.view(1, -1), sampling)
         scores = scores + torch.tensor([beam.score for beam in self.running], device=logits.device)[:, None]
         size, keep = logits.shape[-1], max(2, 1 + len(ends)) * how.beams
         best = scores.flatten().topk(min(keep, scores.numel()))
+        own = raw.flatten()[best.indices]
         candidates = []
-        for score, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
+        for score, index, log_prob in zip(best.values.tolist(), best.indices.tolist(), own.tolist(), strict=True):
             source, token = divmod(index, size)
             past = self.running[source]
-            grown = Hypothesis([*past.tokens, token], [*past.log_probs, raw[source, token].item()], score)
+            grown = Hypothesis([*past.tokens, token], [*past.log_probs, log_prob], score)
             candidates.append((source, grown, token in ends or len(grown.tokens) >= self.longest))
         self._finish([grown for _, grown, ended in candidates[: how.beams] if ended], how)
         open_ones = [(source, grown) for source, grown, ended in candidates if not ended][: how.beams]
@@ -80,8 +85,6 @@ class _Prompt:
         return [source for source, _ in open_ones]
 
     def _finish(self, ended: list[Hypothesis], how: BeamSearch) -> None:
-        if how.early_stopping and len(self.finished) == how.beams:
-            return
         for one in ended:
             ranked = one.score / len(one.tokens) ** how.length_penalty
             self.finished.append(Hypothesis(one.tokens, one.log_probs, ranked))
@@ -101,9 +104,7 @@ class _Prompt:
 def search(
     model: Model, prompts: list[list[int]], limit: int, how: BeamSearch, sampling: Sampling, ends: frozenset[int]
 ) -> Iterator[list[Hypothesis]]:
-    """The finished hypotheses of each prompt, best first; prompts in order."""
-    if sampling.temperature:
-        raise ConfigError("beams look for the likeliest text and draw nothing; leave temperature at 0, or beams at 1")
+    """The finished hypotheses of each prompt, best first; prompts in order. Nothing is drawn."""
     rows = Rows(model, prompts, limit)
     rows.keep(torch.arange(len(prompts), device=rows.logits.device).repeat_interleave(how.beams))
     searches = [

@@ -17,11 +17,11 @@ import torch
 from sightline.core.check import whole
 from sightline.decoding.beam import BeamSearch, search
 from sightline.decoding.generation import Ending, Generation, Step
-from sightline.decoding.mask_predict import MaskPredict, mask_id, predict
-from sightline.decoding.rows import Prompts, Rows, check_can_continue, prompt_ids
+from sightline.decoding.mask_predict import MaskPredict, longest, mask_id, predict
+from sightline.decoding.rows import Prompts, Rows, check_can_answer, check_can_continue, prompt_ids
 from sightline.decoding.sampling import Sampling, choose
-from sightline.decoding.stop import StopText
-from sightline.errors import ConfigError
+from sightline.decoding.stop import StopText, stop_strings
+from sightline.errors import ConfigError, UnsupportedError
 from sightline.text.stream import DecodeStream
 
 if TYPE_CHECKING:
@@ -31,18 +31,25 @@ METHODS = ("autoregressive", "mask-predict")
 
 
 class RowText:
-    """One row's text as its tokens come, cut at a stop string."""
+    """One row's text as its tokens come, cut at a stop string.
+
+    A vocabulary may have more rows than the tokenizer has tokens (often a multiple of 64); those have no text.
+    """
 
     def __init__(self, model: Model, prompt: Sequence[int], stop: Sequence[str]) -> None:
         tokenizer = model.tokenizer
+        self.known = 0 if tokenizer is None else len(tokenizer)
         self.stream: DecodeStream | None = None
         if tokenizer is not None:
-            self.stream = tokenizer.decode_stream(after=prompt, skip_special_tokens=True)
+            shown = [token for token in prompt if token < self.known]
+            self.stream = tokenizer.decode_stream(after=shown, skip_special_tokens=True)
         self.stop = StopText(stop)
 
     def add(self, token: int) -> str:
         """The text that the token completes."""
-        return "" if self.stream is None else self.stop.feed(self.stream.add(token))
+        if self.stream is None or token >= self.known:
+            return ""
+        return self.stop.feed(self.stream.add(token))
 
     def finish(self) -> str:
         """What was held back, now that nothing follows."""
@@ -133,8 +140,36 @@ def _filled(
     for row in range(len(prompts) * samples):
         prompt = prompts[row // samples]
         own = replace(sampling, seed=sampling.seed + row % samples)
-        *_, last = predict(model, prompt, min(limit, model.config.positions - len(prompt) - 1), how, own)
+        *_, last = predict(model, prompt, min(limit, longest(model, prompt)), how, own)
         yield from _written_out(model, row, prompt, last.tokens, last.log_probs)
+
+
+def _check_grows(model: Model, rows: list[list[int]], limit: int, how: BeamSearch, stop: bool) -> None:
+    """Raise ConfigError or UnsupportedError for what does not go with growing these prompts by `limit` tokens."""
+    model.head("lm")
+    if how.beams > model.config.vocabulary:
+        raise ConfigError(f"beams={how.beams} is more than the vocabulary of {model.config.vocabulary}; ask for fewer")
+    if how.beams > 1 and stop:
+        raise ConfigError("stop strings end a row as it grows, and beams find whole rows: leave one of them out")
+    if stop and model.tokenizer is None:
+        raise UnsupportedError("stop strings are found in text, and this model came without tokenizer; leave them out")
+    shortest, widest = min(map(len, rows)), max(map(len, rows))
+    check_can_continue(model.mask, shortest, min(widest + limit, model.config.positions))
+
+
+def _check_fills(model: Model, rows: list[list[int]], sampling: Sampling, how: BeamSearch, stop: bool) -> None:
+    """Raise ConfigError, UnsupportedError or InputError for what does not go with blanks behind these prompts."""
+    mask_id(model)
+    given = {
+        "beams": how.beams > 1,
+        "stop": stop,
+        "repetition_penalty": sampling.repetition_penalty != 1,
+        "no_repeat_ngram": sampling.no_repeat_ngram > 0,
+    }
+    for name in (name for name, wanted in given.items() if wanted):
+        raise ConfigError(f"{name} follows a row as it grows, and mask-predict writes it all at once; leave it out")
+    for row in rows:
+        longest(model, row)
 
 
 def generate(
@@ -160,16 +195,17 @@ def generate(
     """Text that goes on where the prompts end.
 
     prompts         a text, several, or lists of token ids
-    max_new_tokens  per row; a row also ends at the model's end token, at a stop string, or at its last position
+    max_new_tokens  per row; a row also ends at the model's end token, at a stop string, or at its last position.
+                    mask-predict writes exactly as many, or as many as there are positions
     temperature     0 takes the likeliest token; above 0 tokens are drawn: see `Sampling` for top_k … no_repeat_ngram
-    stop            strings that end a row and are not shown
-    samples         outputs of each prompt: drawn anew, or the best of the beams
+    stop            strings that end a row and are not shown (its ids have them)
+    samples         outputs of each prompt: drawn with seed, seed + 1, …, or the best of the beams
     beams           above 1: beam search; see `BeamSearch`
     method          "autoregressive", or "mask-predict" for a masked model: all blanks at once, refined in `rounds`
     seed            the same seed gives the same text, on a CPU, for the same prompt
 
-    Raises UnsupportedError for a model that cannot continue text in this way, InputError for a prompt that is empty or
-    leaves no position.
+    Raises ConfigError for a value that cannot work, UnsupportedError for a model that cannot continue text in this way,
+    InputError for a prompt that is empty or leaves no position.
 
         for step in generate(model, "Once upon a time", temperature=0.8):
             print(step.text, end="", flush=True)
@@ -185,25 +221,23 @@ def generate(
         no_repeat_ngram=no_repeat_ngram,
         seed=seed,
     )
-    how = BeamSearch(beams=beams, length_penalty=length_penalty, early_stopping=early_stopping)
-    stop = [stop] if isinstance(stop, str) else list(stop)
+    search_by = BeamSearch(beams=beams, length_penalty=length_penalty, early_stopping=early_stopping)
+    refine_by, stops = MaskPredict(rounds=rounds), stop_strings(stop)
     if method not in METHODS:
         raise ConfigError(f"there is no method {method!r}; choose one of {', '.join(METHODS)}")
-    if stop and (beams > 1 or method == "mask-predict"):
-        raise ConfigError(
-            "stop strings end a row as it grows; beams and mask-predict find whole rows: leave one of them out"
-        )
-    if samples > 1 and method == "autoregressive" and temperature == 0 and samples > beams:
+    if beams > 1 and temperature > 0:
+        raise ConfigError("beams look for the likeliest text and draw nothing; leave temperature at 0, or beams at 1")
+    if samples > 1 and temperature == 0 and samples > beams:
         raise ConfigError(f"{samples} samples at temperature 0 would be the same; give a temperature, or as many beams")
     rows = prompt_ids(model, prompts)
+    check_can_answer(model)
     if method == "mask-predict":
-        mask_id(model)
-        steps = _filled(model, rows, samples, max_new_tokens, MaskPredict(rounds=rounds), sampling)
+        _check_fills(model, rows, sampling, search_by, bool(stops))
+        steps = _filled(model, rows, samples, max_new_tokens, refine_by, sampling)
     else:
-        model.head("lm")
-        check_can_continue(model.mask, min(len(row) for row in rows))
+        _check_grows(model, rows, max_new_tokens, search_by, bool(stops))
         if beams > 1:
-            steps = _searched(model, rows, samples, max_new_tokens, how, sampling)
+            steps = _searched(model, rows, samples, max_new_tokens, search_by, sampling)
         else:
-            steps = _grow(model, rows, samples, max_new_tokens, sampling, stop)
+            steps = _grow(model, rows, samples, max_new_tokens, sampling, stops)
     return Generation(steps, len(rows) * samples, has_text=model.tokenizer is not None)

@@ -30,7 +30,10 @@ class Step:
 
 
 class Generation:
-    """An iterator of steps that remembers them: `for step in generation`, or `generation.texts()` for the whole."""
+    """An iterator of steps that remembers them: `for step in generation`, or `generation.texts()` for the whole.
+
+    Whoever stops iterating may go on later. What an error or Ctrl-C ended cannot go on, and keeps what there was.
+    """
 
     def __init__(self, steps: Iterator[Step], rows: int, has_text: bool) -> None:
         self._steps, self._has_text = steps, has_text
@@ -48,7 +51,7 @@ class Generation:
         """All steps, row by row."""
         for _ in self:
             pass
-        return self._seen
+        return [list(row) for row in self._seen]
 
     def ids(self) -> list[list[int]]:
         """Every row's new tokens, an end token included."""

@@ -7,7 +7,7 @@ Shapes: T tokens, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,37 +44,69 @@ class Round:
 def masked_log_probs(model: Model, ids: Tensor, places: Tensor) -> Tensor:
     """Log-probabilities at `places` (P,) of each row of ids (B, T): (B, P, V), on the host.
 
-    They are the model's own, over the whole vocabulary; only that special tokens, which are no words, have −inf.
+    They are the model's own, over the whole vocabulary; only that what is no word, such as a special token, has −inf.
     """
     with torch.no_grad():
         out = model(ids)
         logits = model.logits(out.last_hidden_state[:, places.to(model.device)])
     log_probs = logits.float().cpu().log_softmax(-1)
-    log_probs[..., sorted(tokenizer_of(model).special.ids)] = -torch.inf
-    return log_probs
+    return log_probs.masked_fill(~_words(model), -torch.inf)
+
+
+def _words(model: Model) -> Tensor:
+    """Which tokens stand for text, bool (V,): neither special, nor rows of the vocabulary that no token has."""
+    tokenizer = tokenizer_of(model)
+    words = torch.arange(model.config.vocabulary) < len(tokenizer)
+    words[[token for token in tokenizer.special.ids if token < len(words)]] = False
+    return words
 
 
 def mask_id(model: Model) -> int:
-    """The id of the mask token; UnsupportedError for a model that was never taught to fill one."""
-    found = None if model.tokenizer is None else model.tokenizer.special.mask_id
-    if found is None or "lm" not in model.heads:
+    """The id of the mask token; UnsupportedError for a model that cannot fill one."""
+    kind = model.layout.model_type
+    if model.tokenizer is None:
         raise UnsupportedError(
-            f"this {model.layout.model_type} fills no blanks: it has no mask token, or no head for one;"
-            " use a masked model such as BERT, or generate, which continues text"
+            f"this {kind} came without a tokenizer, which knows the mask token; load it from a folder that has one"
         )
-    return found
+    if model.tokenizer.special.mask_id is None:
+        raise UnsupportedError(
+            f"this {kind} fills no blanks: its tokenizer has no mask token; use a masked model such as BERT, or"
+            " generate, which continues text"
+        )
+    if "lm" not in model.heads:
+        raise UnsupportedError(
+            f"this {kind} has no head that fills blanks; load a checkpoint of masked language modelling, such as"
+            " bert-base-uncased"
+        )
+    return model.tokenizer.special.mask_id
 
 
-def predict(model: Model, prompt: list[int], blanks: int, how: MaskPredict, sampling: Sampling) -> Iterator[Round]:
+def _closing(model: Model) -> list[int]:
+    """What stands behind the last blank: the separator that every text of such a model ends with, if it has one."""
+    found = tokenizer_of(model).special.sep_id
+    return [] if found is None else [found]
+
+
+def longest(model: Model, prompt: Sequence[int]) -> int:
+    """How many blanks fit after the prompt; InputError where none does."""
+    room: int = model.config.positions - len(prompt) - len(_closing(model))
+    if room < 1:
+        raise InputError(
+            f"the prompt's {len(prompt)} tokens leave no place for a blank among this model's {model.config.positions}"
+            " positions; shorten it"
+        )
+    return room
+
+
+def predict(model: Model, prompt: Sequence[int], blanks: int, how: MaskPredict, sampling: Sampling) -> Iterator[Round]:
     """Fill `blanks` places after the prompt; yields the state after every round."""
-    tokenizer, blank = tokenizer_of(model), mask_id(model)
-    end = [] if tokenizer.special.sep_id is None else [tokenizer.special.sep_id]
-    if len(prompt) + blanks + len(end) > model.config.positions:
+    blank = mask_id(model)
+    if blanks > longest(model, prompt):
         raise InputError(
             f"{len(prompt)} tokens and {blanks} blanks are more than this model's {model.config.positions} positions;"
-            " ask for fewer"
+            f" ask for at most {longest(model, prompt)} blanks"
         )
-    ids = torch.tensor([[*prompt, *([blank] * blanks), *end]])
+    ids = torch.tensor([[*prompt, *([blank] * blanks), *_closing(model)]])
     places = torch.arange(len(prompt), len(prompt) + blanks)
     die = torch.Generator().manual_seed(sampling.seed)
     certain = torch.full((blanks,), -torch.inf)

@@ -5,7 +5,7 @@ Shapes: R rows, T tokens, W width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sightline.core.cache import KeyValueCache
 from sightline.core.coordinates import Coordinates
-from sightline.core.mask import Mask
+from sightline.core.mask import Mask, Prefix
 from sightline.errors import InputError, UnsupportedError
 from sightline.networks.heads import pick
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sightline.model.model import Model
     from sightline.text.tokenizer import Tokenizer
 
-Prompts = str | Sequence[str] | Sequence[Sequence[int]]
+Prompts = str | Iterable[str] | Iterable[Sequence[int]]
 
 
 def tokenizer_of(model: Model) -> Tokenizer:
@@ -36,51 +36,92 @@ def tokenizer_of(model: Model) -> Tokenizer:
 def prompt_ids(model: Model, prompts: Prompts) -> list[list[int]]:
     """Every prompt as ids; texts start as the model expects and are left open at the end.
 
-    Raises InputError for an empty prompt and for one that leaves no position to go on at.
+    Raises InputError for what is no prompt, for one that is empty and for one that leaves no position to go on at.
     """
-    given: Sequence[str | Sequence[int]] = [prompts] if isinstance(prompts, str) else prompts
-    if not len(given):
+    if isinstance(prompts, Mapping | bytes) or not isinstance(prompts, Iterable):
+        raise InputError(
+            f"a prompt cannot be a {type(prompts).__name__}; give a text, several texts, or lists of token ids"
+        )
+    given = [prompts] if isinstance(prompts, str) else list(prompts)
+    if not given:
         raise InputError("there is no prompt; give a text or a list of texts")
-    rows = []
-    for number, prompt in enumerate(given, start=1):
-        ids = tokenizer_of(model).prompt(prompt) if isinstance(prompt, str) else list(prompt)
-        if not ids:
-            raise InputError(f"prompt {number} is empty; give it at least one token")
-        if len(ids) >= model.config.positions:
-            raise InputError(
-                f"prompt {number} has {len(ids)} tokens and this model {model.config.positions} positions:"
-                " nothing could follow; shorten it"
+    return [_ids(model, prompt, f"prompt {number}") for number, prompt in enumerate(given, start=1)]
+
+
+def _ids(model: Model, prompt: object, name: str) -> list[int]:
+    """One prompt as ids that the model can take and go on from."""
+    vocabulary, positions = model.config.vocabulary, model.config.positions
+    if isinstance(prompt, str):
+        ids = tokenizer_of(model).prompt(prompt)
+    elif isinstance(prompt, Sequence) and all(type(token) is int for token in prompt):
+        ids = list(prompt)
+    else:
+        raise InputError(
+            f"{name}, of type {type(prompt).__name__}, is neither a text nor a list of whole numbers; write token ids"
+            " as [[464, 3290]], a list for each prompt, without padding (tensor.tolist() makes one)"
+        )
+    if not ids:
+        raise InputError(f"{name} is empty; give it at least one token")
+    wrong = [token for token in ids if not 0 <= token < vocabulary]
+    if wrong:
+        raise InputError(
+            f"{name} has token id {wrong[0]}, outside the vocabulary of {vocabulary}; is it another model's tokenizer?"
+        )
+    if len(ids) >= positions:
+        raise InputError(
+            f"{name} has {len(ids)} tokens and this model {positions} positions: nothing could follow; shorten it"
+        )
+    return ids
+
+
+def check_can_answer(model: Model) -> None:
+    """Raise UnsupportedError for a model whose answer would be random, or whose mask reads what a text does not have.
+
+    A view made by `with_mask` shares its network with others, so that the network is asked and not the view.
+    """
+    if any(module.training for module in model.network.modules()):
+        raise UnsupportedError("the model is in training mode, where dropout makes answers random; call model.eval()")
+    for leaf in model.mask.leaves():
+        if leaf.reads:
+            raise UnsupportedError(
+                f"the mask {model.mask} reads each token's {leaf.reads}, and a text alone has none; look through"
+                " another, such as causal"
             )
-        rows.append(ids)
-    return rows
 
 
-def check_can_continue(mask: Mask, prompt: int) -> None:
+def check_can_continue(mask: Mask, prompt: int, length: int) -> None:
     """Raise UnsupportedError unless what a token sees never changes once it was read: then a cache is exact.
 
-    Within the prompt anything goes, since it is read at once; beyond it nobody may look ahead.
+    Within the prompt anything goes, since it is read at once; beyond it, up to `length` tokens in all, nobody may look
+    ahead.
     """
-    at = Coordinates.consecutive(prompt + 3)
-    table = mask.table(at, at)[0]
-    beyond = torch.arange(prompt + 3)
-    ahead = table & (beyond[None, :] > beyond[:, None]) & (beyond[None, :] >= prompt)
-    if bool(ahead.any()):
+    at = Coordinates.consecutive(length)
+    later = at.slice(prompt, length)
+    if not bool((mask.table(at, later) & (later.position > at.position.mT)).any()):
+        return
+    prefix = max((leaf.size for leaf in mask.leaves() if isinstance(leaf, Prefix)), default=0)
+    if prefix > prompt:
         raise UnsupportedError(
-            f"under the mask {mask} tokens see what comes after them, so text cannot grow word by word; use the method"
-            " mask-predict (all blanks at once), or look through the mask causal (the past only)"
+            f"the mask {mask} shows everyone the first {prefix} tokens, and a prompt has only {prompt}; give"
+            f" prompts of at least {prefix} tokens, or look through another mask"
         )
+    raise UnsupportedError(
+        f"under the mask {mask} tokens see what comes after them, so text cannot grow word by word; use the method"
+        " mask-predict (all blanks at once), or look through the mask causal (the past only)"
+    )
 
 
 class Rows:
-    """A batch of rows that grow by a token at a time.
+    """A batch of rows that grow by a token at a time, each by `limit` tokens or up to its last position.
 
     logits  (R, V): of what comes next in each row
     """
 
-    def __init__(self, model: Model, prompts: Sequence[Sequence[int]], room: int) -> None:
+    def __init__(self, model: Model, prompts: Sequence[Sequence[int]], limit: int) -> None:
         self.model = model
-        width = max(len(prompt) for prompt in prompts)
-        self.cache = KeyValueCache(capacity=width + room)
+        lengths = [len(prompt) for prompt in prompts]
+        width = max(lengths)
+        self.cache = KeyValueCache(capacity=width + min(limit, model.config.positions - min(lengths)))
         ids = torch.zeros(len(prompts), width, dtype=torch.long)
         real = torch.zeros(len(prompts), width, dtype=torch.long)
         for row, prompt in enumerate(prompts):

@@ -20,6 +20,14 @@ from torch import Tensor
 from sightline.core.check import whole
 from sightline.errors import ConfigError
 
+_COLDEST = 1e-6  # a lower temperature would divide logits beyond what float32 holds
+
+
+def finite(name: str, value: object) -> None:
+    """Raise ConfigError unless `value` is a number, neither infinite nor NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{name}={value!r} must be a number")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
@@ -43,16 +51,25 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.temperature >= 0 or math.isinf(self.temperature):
-            raise ConfigError(f"temperature={self.temperature} must be a number, 0 or more")
+        finite("temperature", self.temperature)
+        if self.temperature != 0 and self.temperature < _COLDEST:
+            raise ConfigError(
+                f"temperature={self.temperature} must be 0, which takes the likeliest token, or at least {_COLDEST}"
+            )
         if self.top_k is not None:
             whole("top_k", self.top_k)
         for name, value in (("top_p", self.top_p), ("min_p", self.min_p)):
-            if value is not None and not 0 < value <= 1:
-                raise ConfigError(f"{name}={value} must be above 0 and at most 1")
+            if value is not None:
+                finite(name, value)
+                if not 0 < value <= 1:
+                    raise ConfigError(f"{name}={value} must be above 0 and at most 1")
+        finite("repetition_penalty", self.repetition_penalty)
         if not self.repetition_penalty > 0:
             raise ConfigError(f"repetition_penalty={self.repetition_penalty} must be above 0; 1 changes nothing")
         whole("no_repeat_ngram", self.no_repeat_ngram, least=0)
+        whole("seed", self.seed, least=0)
+        if self.seed >= 2**63:
+            raise ConfigError(f"seed={self.seed} is too large; choose one below 2**63")
         if self.temperature == 0 and (self.top_k, self.top_p, self.min_p) != (None, None, None):
             raise ConfigError("top_k, top_p and min_p choose among drawn tokens; give a temperature above 0 as well")
 
@@ -79,6 +96,15 @@ def _would_repeat(tokens: Sequence[int], n: int) -> list[int]:
         return []
     tail = list(tokens[len(tokens) - n + 1 :])
     return [tokens[at + n - 1] for at in range(len(tokens) - n + 1) if list(tokens[at : at + n - 1]) == tail]
+
+
+def check_any_left(scores: Tensor, sampling: Sampling) -> None:
+    """Raise ConfigError where some row of the scores (R, V) allows no token at all."""
+    if sampling.no_repeat_ngram and bool(scores.isneginf().all(-1).any()):
+        raise ConfigError(
+            f"no_repeat_ngram={sampling.no_repeat_ngram} leaves no token to go on with: all of the vocabulary would"
+            " repeat something; choose a larger one, or fewer new tokens"
+        )
 
 
 def warp(logits: Tensor, sampling: Sampling) -> Tensor:
@@ -112,8 +138,9 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
 def choose(
     logits: Tensor, rows: Sequence[Sequence[int]], sampling: Sampling, dice: Sequence[torch.Generator]
 ) -> Tensor:
-    """The next token of each row, int64 (R,); each row draws by a generator of its own."""
-    scores = penalize(logits.float(), rows, sampling)
+    """The next token of each row, int64 (R,), from logits (R, V); each row draws by a generator of its own."""
+    scores = penalize(logits, rows, sampling)
+    check_any_left(scores, sampling)
     if sampling.temperature == 0:
         return scores.argmax(-1)
     uniform = torch.cat([torch.rand(1, generator=die, dtype=torch.float64) for die in dice])
