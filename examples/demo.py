@@ -27,24 +27,22 @@ def learn(model: sl.Model, sentences: list[str], steps: int) -> None:
     """By heart: BERT guesses hidden words from both sides, GPT-2 each next word from the left."""
     optimizer = torch.optim.AdamW(model.train().parameters(), lr=3e-3, weight_decay=0.0)
     batch = model.tokenizer(sentences)
-    ids, real = batch["input_ids"], batch["attention_mask"].bool()
+    ids, real = batch["input_ids"], batch["attention_mask"]
     for _ in range(steps):
         if model.family == "bert":
-            hidden = (torch.rand(ids.shape) < 0.3) & real
-            shown, asked = ids.masked_fill(hidden, model.tokenizer.special.mask_id), hidden
+            asked = (torch.rand(ids.shape) < 0.3) & (real == 1)
+            shown, answers = ids.masked_fill(asked, model.tokenizer.special.mask_id), ids
         else:
-            shown, asked = ids, real
-        states = model(shown, batch["attention_mask"]).last_hidden_state
-        if model.family == "gpt2":
-            states, ids_asked, asked = states[:, :-1], ids[:, 1:], asked[:, 1:]
-        else:
-            ids_asked = ids
-        loss = F.cross_entropy(model.logits(states[asked]), ids_asked[asked])
+            shown, answers = ids, ids.roll(-1, dims=1)  # after each token comes the next one
+            asked = real.roll(-1, dims=1) == 1
+            asked[:, -1] = False
+        states = model(shown, real).last_hidden_state
+        loss = F.cross_entropy(model.logits(states[asked]), answers[asked])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     model.eval()
-    print(f"  {model.family}: loss {loss.item():.3f} after {steps} steps")
+    print(f"  {model.family}: loss {loss.item():.2f} after {steps} steps")
 
 
 def demo(out: Path, steps: int) -> None:
@@ -56,7 +54,7 @@ def demo(out: Path, steps: int) -> None:
     bert = sl.build("bert", "tiny", tokenizer=wordpiece, positions=64, dropout=0.0, attention_dropout=0.0, seed=0)
     gpt2 = sl.build("gpt2", "tiny", tokenizer=bytelevel, positions=64, dropout=0.0, attention_dropout=0.0, seed=0)
     learn(bert, sentences, steps)
-    learn(gpt2, [f"{sentence}<|endoftext|>" for sentence in sentences], steps)
+    learn(gpt2, [f"{sentence}<|endoftext|>" for sentence in sentences], steps // 2)
     folders = str(bert.save(out / "bert")), str(gpt2.save(out / "gpt2"))
 
     run("show", folders[0])
@@ -72,6 +70,6 @@ def demo(out: Path, steps: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=Path("demo-output"), help="where the models go")
-    parser.add_argument("--steps", type=int, default=150, help="how long each network learns")
+    parser.add_argument("--steps", type=int, default=260, help="how long BERT learns; GPT-2 half as long")
     options = parser.parse_args()
     demo(options.out, options.steps)

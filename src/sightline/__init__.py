@@ -42,8 +42,11 @@ if TYPE_CHECKING:
     from sightline.model.output import Output
     from sightline.tasks.describe import describe
     from sightline.tasks.differences import differences
-    from sightline.tasks.embed import embed, embed_word
+    from sightline.tasks.embed import embed, embed_batches
+    from sightline.tasks.embed_word import embed_word
+    from sightline.tasks.vectors import save_vectors
     from sightline.text.learn import learn_tokenizer
+    from sightline.text.tables import read_texts
     from sightline.text.tokenizer import Tokenizer
 
 _HOMES = {
@@ -60,8 +63,11 @@ _HOMES = {
     "model.output": "Output",
     "tasks.describe": "describe",
     "tasks.differences": "differences",
-    "tasks.embed": "embed embed_word",
+    "tasks.embed": "embed embed_batches",
+    "tasks.embed_word": "embed_word",
+    "tasks.vectors": "save_vectors",
     "text.learn": "learn_tokenizer",
+    "text.tables": "read_texts",
     "text.tokenizer": "Tokenizer",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -92,12 +98,15 @@ __all__ = [
     "describe",
     "differences",
     "embed",
+    "embed_batches",
     "embed_word",
     "fill",
     "generate",
     "learn_tokenizer",
     "load",
+    "read_texts",
     "record",
+    "save_vectors",
 ]
 
 
