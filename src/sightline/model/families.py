@@ -34,11 +34,11 @@ SIZES: dict[str, Mapping[str, Mapping[str, Any]]] = {
 
 def layout_of(model_type: object) -> Layout:
     """The layout for a `model_type`; raises ConfigError naming the ones there are."""
-    if model_type not in LAYOUTS:
+    if not isinstance(model_type, str) or model_type not in LAYOUTS:
         near = difflib.get_close_matches(str(model_type), LAYOUTS, n=1)
         meant = f"did you mean {near[0]!r}?" if near else f"Sightline has {', '.join(LAYOUTS)}"
         raise ConfigError(f"there is no model type {model_type!r} here: {meant}")
-    return LAYOUTS[str(model_type)]
+    return LAYOUTS[model_type]
 
 
 def sized(family: str, size: str, **changes: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
 from sightline.weights.files import open_tensors, read_json
 from sightline.weights.hub import locate
-from sightline.weights.layout import Layout
+from sightline.weights.layout import Layout, Name
 from sightline.weights.read import FLOATS, Spelling, build_heads, count_labels, fill, find_heads, with_pooler
 from sightline.weights.sentence_transformers import read_embedding_defaults
 
@@ -69,13 +70,24 @@ def _wanted_dtype(dtype: torch.dtype | str) -> torch.dtype:
     return found
 
 
-def _dtype(dtype: torch.dtype | str | None, file: Spelling, device: torch.device | str | None) -> torch.dtype:
+def _place(device: torch.device | str | None) -> torch.device:
+    """The device asked for, or else PyTorch's default."""
+    try:
+        place = torch.get_default_device() if device is None else torch.device(device)
+        torch.empty(0, device=place)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"device={str(device)!r} cannot be used here ({reason}); 'cpu' always can") from error
+    return place
+
+
+def _dtype(dtype: torch.dtype | str | None, file: Spelling, place: torch.device) -> torch.dtype:
     """The type of all weights: the one asked for, or the widest that is stored, float16 not being one for a CPU."""
     if dtype is not None:
         return _wanted_dtype(dtype)
     stored = file.dtypes() or {torch.float32}
-    on_cpu = torch.device(torch.get_default_device() if device is None else device).type == "cpu"
-    return torch.float32 if on_cpu and stored == {torch.float16} else reduce(torch.promote_types, stored)
+    widest = reduce(torch.promote_types, stored)
+    return torch.float32 if place.type == "cpu" and widest == torch.float16 else widest
 
 
 def _has_tokenizer(folder: Path) -> bool:
@@ -113,6 +125,21 @@ def _as_tied_as_stored(layout: Layout, config: Any, file: Spelling) -> Any:
     return replace(config, tied=False)
 
 
+def _check_complete(folder: Path, layout: Layout, missing: list[Name], unused: list[str]) -> None:
+    """Raise CheckpointError where tensors are missing, or are there and nothing reads them."""
+    if missing:
+        names = [name.theirs.replace("{base}", layout.base) for name in missing]
+        raise CheckpointError(
+            f"{folder} lacks {len(names)} tensors that its config.json asks for: {_listed(names)};"
+            " allow_new=True draws them at random"
+        )
+    if unused:
+        raise CheckpointError(
+            f"{folder} has {len(unused)} tensors that a {layout.model_type} here does not use: {_listed(unused)};"
+            " allow_unused=True leaves them out"
+        )
+
+
 def load(
     name: str | os.PathLike[str],
     *,
@@ -134,6 +161,7 @@ def load(
 
         model = load("bert-base-uncased")
     """
+    where = _place(device)
     folder = locate(name, revision=revision)
     stored = read_json(folder / "config.json")
     layout, config, trained = _read_config(folder, stored)
@@ -142,25 +170,14 @@ def load(
     heads = find_heads(layout, file, stored.get("architectures") or ())
     heads |= layout.silent_heads(stored, config, heads)
     counts = count_labels(layout, file, heads)
-    parts = _Parts(layout, config, heads, counts).to(_dtype(dtype, file, device))
+    parts = _Parts(layout, config, heads, counts).to(_dtype(dtype, file, where))
     missing = fill(parts, layout.all_names(config, heads), file, parts.dtype)
-    unused = file.unused()
-    if missing and not allow_new:
-        raise CheckpointError(
-            f"{folder} lacks {len(missing)} tensors that its config.json asks for:"
-            f" {_listed([name.theirs.replace('{base}', layout.base) for name in missing])};"
-            " allow_new=True draws them at random"
-        )
-    if unused and not allow_unused:
-        raise CheckpointError(
-            f"{folder} has {len(unused)} tensors that a {layout.model_type} here does not use: {_listed(unused)};"
-            " allow_unused=True leaves them out"
-        )
+    _check_complete(folder, layout, [] if allow_new else missing, [] if allow_unused else file.unused())
     new = tuple(ours for name in missing for ours in name.ours)
     initialize(parts, new, config, seed)
     if new:
         warnings.warn(f"drawn at random, since the checkpoint lacks them: {_listed(list(new))}", stacklevel=2)
-    parts.to(torch.get_default_device() if device is None else device)
+    parts.to(where)
     return Model(
         parts.network,
         parts.heads,
@@ -200,15 +217,23 @@ def build(
     layout = layout_of(family)
     if tokenizer is not None:
         settings.setdefault("vocabulary", len(tokenizer))
-    offset = {"position_offset": 2} if family == "roberta" else {"token_types": 0} if family == "distilbert" else {}
-    config = sized(family, size, **{**offset, **settings})
+    if family == "roberta":  # whose positions start after the id of its padding
+        pad = None if tokenizer is None else tokenizer.special.pad_id
+        settings.setdefault("position_offset", 2 if pad is None else pad + 1)
+    elif family == "distilbert":
+        settings.setdefault("token_types", 0)
+    config = sized(family, size, **settings)
+    if tokenizer is not None and tokenizer.makes_types and not getattr(config, "token_types", 0):
+        tokenizer = copy.copy(tokenizer)  # the caller's own goes on making what this model could not read
+        tokenizer.makes_types = False
     asked = _with_needed(layout, heads)
     names = labels if isinstance(labels, tuple) else None
     count = labels if isinstance(labels, int) else len(labels)
+    place, kind = _place(device), torch.get_default_dtype() if dtype is None else _wanted_dtype(dtype)
     parts = _Parts(layout, config, asked, {"classifier": count, "tagger": count})
     every = [ours for name in layout.all_names(config, asked) for ours in name.ours]
     initialize(parts, every, config, seed)
-    parts.to(torch.get_default_device() if device is None else device, dtype)
+    parts.to(place, kind)
     return Model(parts.network, parts.heads, layout, config, layout.mask, tokenizer=tokenizer, labels=names).eval()
 
 

@@ -15,8 +15,16 @@ if TYPE_CHECKING:
     from sightline.model.model import Model
 
 # What may have become untrue, and what points to code or to a number format that the new folder does not hold.
-_STALE = ("torch_dtype", "is_decoder", "sightline", "auto_map", "custom_pipelines", "quantization_config")
-_SPECIAL = {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "pad"}
+_STALE = (
+    "torch_dtype",
+    "is_decoder",
+    "sightline",
+    "auto_map",
+    "custom_pipelines",
+    "trust_remote_code",
+    "quantization_config",
+)
+_SPECIAL = {"bos_token_id": "bos_id", "eos_token_id": "eos_id", "pad_token_id": "pad_id"}
 
 
 def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:

@@ -73,7 +73,9 @@ def _architecture(heads: frozenset[str], mask: Mask) -> str:
 
 
 def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
-    ours.setdefault("inner", 4 * ours.get("width", 768))
+    width = ours.get("width", 768)
+    if isinstance(width, int):  # a width that is none is the configuration's own to refuse
+        ours.setdefault("inner", 4 * width)
     return ours
 
 
