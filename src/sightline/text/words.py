@@ -8,6 +8,7 @@ scripts that write no spaces (Chinese, Japanese, Thai …) a word may begin anyw
 from __future__ import annotations
 
 import difflib
+import itertools
 import unicodedata
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from sightline.errors import InputError
 
 _NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 _JOINERS = "\u200c\u200d"  # they join letters, and emoji, into one sign
-_NAMED = 8  # words that an error lists
+_NAMED, _SHOWN = 8, 60  # words that an error lists, letters of the text that it shows
 
 
 def _continues(text: str, index: int) -> bool:
@@ -26,7 +27,7 @@ def _continues(text: str, index: int) -> bool:
 def _letters(text: str) -> list[tuple[int, int]]:
     """Where each letter with the marks on it begins and ends."""
     starts = [index for index in range(len(text)) if index == 0 or not _continues(text, index)]
-    return list(zip(starts, [*starts[1:], len(text)], strict=True))
+    return list(itertools.pairwise([*starts, len(text)]))
 
 
 def _joins(sign: str) -> bool:
@@ -96,7 +97,8 @@ def find_occurrence(text: str, word: str, occurrence: int) -> tuple[int, int]:
         near = [by_small[each] for each in difflib.get_close_matches(word.casefold(), by_small, n=3, cutoff=0.6)]
         listed = ", ".join(map(repr, own[:_NAMED])) + (", …" if len(own) > _NAMED else "")
         meant = f"did you mean {' or '.join(map(repr, near))}?" if near else f"its words are {listed or 'none'}"
-        raise InputError(f"there is no word {word!r} in {text!r:.60}: {meant}")
+        shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+        raise InputError(f"there is no word {word!r} in {shown!r}: {meant}")
     if not 1 <= occurrence <= len(found):
         there = "once" if len(found) == 1 else f"{len(found)} times"
         raise InputError(f"occurrence {occurrence} of {word!r}: it is there {there}; count from 1")
