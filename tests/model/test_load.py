@@ -303,7 +303,7 @@ def test_sizes_that_cannot_be(family: str, value: Any, theirs: tuple[Any, Path])
         ({"hidden_dropout_prob": 1.5}, "dropout=1.5"),
         ({"layer_norm_eps": "1e-12"}, "norm_eps='1e-12'"),
         ({TIED: "false"}, "tied='false' must be true or false"),
-        ({"num_attention_heads": 5}, "heads=5 does not divide width=16"),
+        ({"num_attention_heads": 5}, "attention_heads=5 does not divide width=16"),
         ({"sightline": {"mask": "causl"}}, "did you mean causal"),
         ({"sightline": {"mask": "causal & "}}, "cannot read the mask"),
         ({"id2label": {"a": "b"}}, "id2label"),

@@ -13,6 +13,8 @@ from typer.exceptions import TyperException
 from sightline.app import run, talk
 from sightline.errors import SightlineError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     name="sightline",
     help="One transformer block; who may attend to whom decides what it becomes.",
@@ -48,16 +50,18 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         with talk.notes():
             result = app(args=None if args is None else list(args), standalone_mode=False, prog_name="sightline")
+        if result == INTERRUPTED:  # typer turns Ctrl-C into its exit code
+            talk.say("Stopped.")
         return result if isinstance(result, int) else 0
     except SightlineError as error:
         talk.say(f"sightline: {error}")
         return 2
     except TyperException as error:  # wrong options; without any, the message is the help
         talk.say(error.format_message())
-        return error.exit_code
+        return 2
     except (KeyboardInterrupt, typer.Abort):
         talk.say("Stopped.")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's own flush at exit is quiet
         return 1

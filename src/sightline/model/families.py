@@ -18,15 +18,15 @@ LAYOUTS: dict[str, Layout] = {layout.model_type: layout for layout in (BERT, ROB
 
 _WIDTHS = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "medium": (8, 512, 8), "base": (12, 768, 12)}
 _SHARED = {
-    size: {"layers": layers, "width": width, "heads": heads, "inner": 4 * width}
+    size: {"layers": layers, "width": width, "attention_heads": heads, "inner": 4 * width}
     for size, (layers, width, heads) in _WIDTHS.items()
 }
 SIZES: dict[str, Mapping[str, Mapping[str, Any]]] = {
-    "bert": {**_SHARED, "large": {"layers": 24, "width": 1024, "heads": 16, "inner": 4096}},
+    "bert": {**_SHARED, "large": {"layers": 24, "width": 1024, "attention_heads": 16, "inner": 4096}},
     "gpt2": {
         **_SHARED,
-        "large": {"layers": 36, "width": 1280, "heads": 20, "inner": 5120},
-        "xl": {"layers": 48, "width": 1600, "heads": 25, "inner": 6400},
+        "large": {"layers": 36, "width": 1280, "attention_heads": 20, "inner": 5120},
+        "xl": {"layers": 48, "width": 1600, "attention_heads": 25, "inner": 6400},
     },
 }
 """tiny to base as Turc et al. 2019, "Well-Read Students Learn Better", table 2; larger ones as published."""

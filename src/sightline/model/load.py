@@ -217,12 +217,8 @@ def build(
     layout = layout_of(family)
     if tokenizer is not None:
         settings.setdefault("vocabulary", len(tokenizer))
-    if family == "roberta":  # whose positions start after the id of its padding
-        pad = None if tokenizer is None else tokenizer.special.pad_id
-        settings.setdefault("position_offset", 2 if pad is None else pad + 1)
-    elif family == "distilbert":
-        settings.setdefault("token_types", 0)
-    config = sized(family, size, **settings)
+    pad = None if tokenizer is None else tokenizer.special.pad_id
+    config = sized(family, size, **{**layout.settings(pad), **settings})
     if tokenizer is not None and tokenizer.makes_types and not getattr(config, "token_types", 0):
         tokenizer = copy.copy(tokenizer)  # the caller's own goes on making what this model could not read
         tokenizer.makes_types = False

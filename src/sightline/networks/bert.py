@@ -34,7 +34,7 @@ class BertConfig:
     vocabulary: int = 30522
     width: int = 768
     layers: int = 12
-    heads: int = 12
+    attention_heads: int = 12
     inner: int = 3072
     positions: int = 512
     position_offset: int = 0
@@ -57,7 +57,7 @@ class BertConfig:
 
     def block(self) -> BlockConfig:
         """The configuration that all blocks share."""
-        attention = AttentionConfig(width=self.width, heads=self.heads, dropout=self.attention_dropout)
+        attention = AttentionConfig(width=self.width, heads=self.attention_heads, dropout=self.attention_dropout)
         return BlockConfig(
             attention=attention,
             inner=self.inner,

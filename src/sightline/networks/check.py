@@ -19,7 +19,7 @@ def check_config(
     probabilities  fields from 0 up to, not including, 1
     flags          fields that must be True or False
     """
-    for name in ("vocabulary", "width", "layers", "heads", "inner", "positions"):
+    for name in ("vocabulary", "width", "layers", "attention_heads", "inner", "positions"):
         whole(name, getattr(config, name))
     for name in from_zero:
         whole(name, getattr(config, name), least=0)
@@ -32,8 +32,10 @@ def check_config(
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             raise ConfigError(f"{name}={value!r} must be a number above 0")
-    if config.width % config.heads:
-        raise ConfigError(f"heads={config.heads} does not divide width={config.width}; choose a divisor")
+    if config.width % config.attention_heads:
+        raise ConfigError(
+            f"attention_heads={config.attention_heads} does not divide width={config.width}; choose a divisor"
+        )
     if not isinstance(config.activation, str):
         raise ConfigError(f"activation={config.activation!r} must be a name, such as 'gelu'")
     activation(config.activation)

@@ -33,7 +33,7 @@ class Gpt2Config:
     vocabulary: int = 50257
     width: int = 768
     layers: int = 12
-    heads: int = 12
+    attention_heads: int = 12
     inner: int = 3072
     positions: int = 1024
     activation: str = "gelu_new"
@@ -56,10 +56,10 @@ class Gpt2Config:
 
     def block(self, layer: int) -> BlockConfig:
         """The configuration of block `layer`, from 0."""
-        scale = (self.width // self.heads) ** -0.5 if self.scaled else 1.0
+        scale = (self.width // self.attention_heads) ** -0.5 if self.scaled else 1.0
         attention = AttentionConfig(
             width=self.width,
-            heads=self.heads,
+            heads=self.attention_heads,
             scale=scale / (layer + 1) if self.scaled_by_layer else scale,
             dropout=self.attention_dropout,
         )

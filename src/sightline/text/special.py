@@ -46,11 +46,8 @@ def special_tokens(backend: tokenizers.Tokenizer, names: Mapping[str, str]) -> S
     """The named tokens with their ids; each is registered as special first, so that no text can split it."""
     added = {token.content: token for token in backend.get_added_tokens_decoder().values()}
     for name in (names[role] for role in ROLES if role in names):
-        if name not in added:
-            backend.add_special_tokens([AddedToken(name, special=True, normalized=False)])
-        elif not added[name].special:
-            added[name].special = True
-            backend.add_special_tokens([added[name]])
+        if name not in added or not added[name].special:
+            backend.add_special_tokens([added.get(name, AddedToken(name, normalized=False))])
     ids: dict[str, Any] = {f"{role}_id": backend.token_to_id(name) for role, name in names.items()}
     tokens: dict[str, Any] = dict(names)
     declared = {id for id, token in backend.get_added_tokens_decoder().items() if token.special}

@@ -7,7 +7,7 @@ from typing import TypeVar
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
-from sightline.errors import CheckpointError, SightlineError, UnsupportedError
+from sightline.errors import CheckpointError, UnsupportedError
 from sightline.text.pipelines import (
     BERT,
     DISTILBERT,
@@ -56,8 +56,6 @@ def build_from(source: Path | str, build: Callable[[], Built]) -> Built:
     """What the library builds from a file: its errors name no file, and damage can make it panic."""
     try:
         return build()
-    except SightlineError:
-        raise
     except BaseException as error:
         # A panic is no Exception, and its class is not importable.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
@@ -107,14 +105,12 @@ def _open_wordpiece(path: Path, settings: Settings) -> tokenizers.Tokenizer:
     if lowercase is None:
         # Only a cased model has learned pieces with capitals, special tokens aside.
         lowercase = not any(piece != piece.lower() for piece in vocabulary if not piece.startswith("["))
+    strip_accents = settings.flag("strip_accents", None)
+    split_chinese = settings.flag("tokenize_chinese_chars", True)
     return build_from(
         path,
         lambda: bert_pipeline(
-            vocabulary,
-            names,
-            lowercase=lowercase,
-            strip_accents=settings.flag("strip_accents", None),
-            split_chinese=settings.flag("tokenize_chinese_chars", True),
+            vocabulary, names, lowercase=lowercase, strip_accents=strip_accents, split_chinese=split_chinese
         ),
     )
 

@@ -105,7 +105,7 @@ FIELDS = {
     "vocab_size": "vocabulary",
     "hidden_size": "width",
     "num_hidden_layers": "layers",
-    "num_attention_heads": "heads",
+    "num_attention_heads": "attention_heads",
     "intermediate_size": "inner",
     "max_position_embeddings": "positions",
     "type_vocab_size": "token_types",

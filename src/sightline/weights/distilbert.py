@@ -106,7 +106,7 @@ DISTILBERT = Layout(
         "vocab_size": "vocabulary",
         "dim": "width",
         "n_layers": "layers",
-        "n_heads": "heads",
+        "n_heads": "attention_heads",
         "hidden_dim": "inner",
         "max_position_embeddings": "positions",
         "activation": "activation",
@@ -119,5 +119,6 @@ DISTILBERT = Layout(
     required={"is_encoder_decoder": (False, None), "pruned_heads": ({}, None)},
     inert=frozenset({"sinusoidal_pos_embds", "tie_weights_", "qa_dropout"}),
     adapt_read=_read,
+    settings=lambda pad: {"token_types": 0},
     ignored=("embeddings.position_ids", "vocab_projector.weight"),
 )

@@ -124,7 +124,7 @@ GPT2 = Layout(
         "vocab_size": "vocabulary",
         "n_embd": "width",
         "n_layer": "layers",
-        "n_head": "heads",
+        "n_head": "attention_heads",
         "n_inner": "inner",
         "n_positions": "positions",
         "activation_function": "activation",

@@ -85,6 +85,7 @@ class Layout:
     required      fields that must have one of these values, because nothing here computes the others
     inert         fields that change no result here
     adapt         last changes between their fields and ours, both ways: (their config, ours) → ours; and back
+    settings      of a new network that differ from the family's defaults, given the id of its padding or None
     ignored       endings of tensors that are buffers or copies, not weights
     """
 
@@ -104,6 +105,7 @@ class Layout:
     inert: frozenset[str] = frozenset()
     adapt_read: Callable[[Mapping[str, Any], dict[str, Any]], dict[str, Any]] = lambda theirs, ours: ours
     adapt_write: Callable[[Any, dict[str, Any]], dict[str, Any]] = lambda ours, theirs: theirs
+    settings: Callable[[int | None], dict[str, Any]] = lambda pad: {}
     ignored: tuple[str, ...] = ()
 
     def all_names(self, config: Any, heads: frozenset[str]) -> list[Name]:

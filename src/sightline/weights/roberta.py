@@ -112,5 +112,6 @@ ROBERTA = Layout(
     required=REQUIRED,
     adapt_read=_read,
     adapt_write=_write,
+    settings=lambda pad: {"position_offset": 2 if pad is None else pad + 1},
     ignored=("embeddings.position_ids", "lm_head.decoder.weight", "lm_head.decoder.bias"),
 )

@@ -6,6 +6,7 @@ Reimers and Gurevych 2019, "Sentence-BERT: Sentence Embeddings using Siamese BER
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ _MODES = {
     "pooling_mode_max_tokens": "max",
     "pooling_mode_lasttoken": "last",
 }
+_WORDS = {"lasttoken": "last"}
 _LARGEST = 2**20
 
 
@@ -42,7 +44,7 @@ def _modules(folder: Path) -> list[dict[str, Any]]:
         content = path.read_bytes()[:_LARGEST]
         modules = json.loads(content)
         return [dict(module) for module in sorted(modules, key=lambda module: int(module["idx"]))]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}; download it again or delete it") from error
 
 
@@ -57,12 +59,27 @@ def _pooling(folder: Path, path: str) -> str:
     stated = read_json(_inside(folder, path) / "config.json", largest=_LARGEST)
     known = {*_MODES, "word_embedding_dimension", "embedding_dimension", "include_prompt", "pooling_mode"}
     modes = [mode for name, mode in _MODES.items() if stated.get(name)]
-    modes += [str(stated["pooling_mode"])] if isinstance(stated.get("pooling_mode"), str) else []
+    newer = stated.get("pooling_mode")  # one word, or several for vectors laid end to end
+    modes += [
+        _WORDS.get(str(mode), str(mode)) for mode in (newer if isinstance(newer, list) else [newer] if newer else [])
+    ]
     others = sorted(name for name, value in stated.items() if name not in known and value)
     if len(modes) != 1 or others or modes[0] not in _MODES.values():
         asked = ", ".join([*modes, *others]) or "nothing"
         raise CheckpointError(f"{folder.name}/{path} pools by {asked}; Sightline knows one of cls, mean, max and last")
     return modes[0]
+
+
+def _check_prompt(folder: Path) -> None:
+    """Warn of words that the model's makers put before every text: nothing here does."""
+    path = folder / "config_sentence_transformers.json"
+    stated = read_json(path, largest=_LARGEST) if path.is_file() else {}
+    name, prompts = stated.get("default_prompt_name"), stated.get("prompts")
+    prompt = prompts.get(name) if isinstance(name, str) and isinstance(prompts, dict) else None
+    if prompt:
+        warnings.warn(
+            f"{path} puts {prompt!r} before every text; put it there yourself to get its vectors", stacklevel=4
+        )
 
 
 def read_embedding_defaults(folder: Path) -> EmbeddingDefaults | None:
@@ -84,6 +101,7 @@ def read_embedding_defaults(folder: Path) -> EmbeddingDefaults | None:
                 f"{folder / 'modules.json'} has a module {kind!r}, which Sightline does not have; delete modules.json"
                 " to use the network without it"
             )
+    _check_prompt(folder)
     length = None
     if (folder / "sentence_bert_config.json").is_file():
         stated = read_json(folder / "sentence_bert_config.json", largest=_LARGEST).get("max_seq_length")
