@@ -9,8 +9,8 @@ from torch import nn
 
 from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.networks.bert import Bert, BertConfig
-from sightline.networks.embedding import token_embedding
-from sightline.networks.heads import LMHead, Pooler, SequenceHead, TokenHead, Transform
+from sightline.networks.heads import SequenceHead
+from sightline.weights.heads import masked_lm, pooler, span, tagger
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
 
 
@@ -40,47 +40,9 @@ def layer_names(config: BertConfig) -> tuple[Name, ...]:
     )
 
 
-def lm_names(dense: str, norm: str, decoder: str, bias: str, config: BertConfig) -> tuple[Name, ...]:
-    """A masked-LM head with a transform; `bias` is where the bias stands when the matrix is tied."""
-    own = (
-        Name(f"{decoder}.weight", ("heads.lm.weight",)),
-        Name(f"{decoder}.bias", ("heads.lm.bias",), copies=(bias,) if bias != f"{decoder}.bias" else ()),
-    )
-    tied = (Name(bias, ("heads.lm.bias",), copies=()),)
-    transform = (*pair(dense, "heads.lm.transform.dense"), *pair(norm, "heads.lm.transform.norm"))
-    return (*transform, *(tied if config.tied else own))
-
-
-def build_lm(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    """The masked-LM head with its transform (Devlin et al. 2019, section 3.1, task 1)."""
-    return lm_head(config, network, config.activation)
-
-
-def lm_head(config: BertConfig, network: nn.Module, nonlinearity: str) -> LMHead:
-    """A masked-LM head whose transform has that nonlinearity."""
-    transform = Transform(config.width, nonlinearity, config.norm_eps)
-    tied = token_embedding(network) if config.tied else None
-    return LMHead(config.width, config.vocabulary, tied=tied, transform=transform, bias=True)
-
-
-def build_pooler(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    """The first token through a dense layer and tanh."""
-    return Pooler(config.width)
-
-
-def build_on_pooler(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
+def _on_pooler(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
     """A classifier of the whole row over the network's own pooler."""
     return SequenceHead(config.width, labels, pooler=heads["pooler"], dropout=config.classifier_dropout)  # type: ignore[arg-type]
-
-
-def build_tagger(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    """A classifier of every token."""
-    return TokenHead(config.width, labels, config.classifier_dropout)
-
-
-def build_span(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    """Start and end of an answer (Devlin et al. 2019, section 4.2)."""
-    return TokenHead(config.width, labels)
 
 
 def default_dropout(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
@@ -136,56 +98,31 @@ BERT = Layout(
     names=embedding_names,
     per_layer=layer_names,
     heads=(
-        HeadLayout(
-            name="pooler",
-            names=lambda config: pair("{base}pooler.dense", "heads.pooler.dense"),
-            markers=("{base}pooler.dense.weight",),
-            architectures=("BertModel",),
-            build=build_pooler,
-        ),
-        HeadLayout(
-            name="lm",
-            names=lambda config: lm_names(
-                "cls.predictions.transform.dense",
-                "cls.predictions.transform.LayerNorm",
-                "cls.predictions.decoder",
-                "cls.predictions.bias",
-                config,
-            ),
-            markers=("cls.predictions.transform.dense.weight",),
-            architectures=("BertForMaskedLM", "BertForPreTraining", "BertLMHeadModel"),
-            build=build_lm,
+        pooler("BertModel"),
+        masked_lm(
+            "cls.predictions.transform.dense",
+            "cls.predictions.transform.LayerNorm",
+            "cls.predictions.decoder",
+            "cls.predictions.bias",
+            ("BertForMaskedLM", "BertForPreTraining", "BertLMHeadModel"),
         ),
         HeadLayout(
             name="next_sentence",
             names=lambda config: pair("cls.seq_relationship", "heads.next_sentence.output"),
             markers=("cls.seq_relationship.weight", "{base}pooler.dense.weight"),
             architectures=("BertForNextSentencePrediction", "BertForPreTraining"),
-            build=build_on_pooler,
+            build=_on_pooler,
         ),
         HeadLayout(
             name="classifier",
             names=lambda config: pair("classifier", "heads.classifier.output"),
             markers=("classifier.weight", "{base}pooler.dense.weight"),
             architectures=("BertForSequenceClassification",),
-            build=build_on_pooler,
+            build=_on_pooler,
         ),
-        HeadLayout(
-            name="tagger",
-            names=lambda config: pair("classifier", "heads.tagger.output"),
-            markers=("classifier.weight",),
-            architectures=("BertForTokenClassification",),
-            build=build_tagger,
-        ),
-        HeadLayout(
-            name="span",
-            names=lambda config: pair("qa_outputs", "heads.span.output"),
-            markers=("qa_outputs.weight",),
-            architectures=("BertForQuestionAnswering",),
-            build=build_span,
-        ),
+        tagger("BertForTokenClassification"),
+        span("BertForQuestionAnswering"),
     ),
-    implied=lambda config, heads: frozenset(),
     architecture=_architecture,
     fields=FIELDS,
     required=REQUIRED,

@@ -10,7 +10,7 @@ from torch import nn
 from sightline.core.mask import Bidirectional, Mask
 from sightline.networks.bert import Bert, BertConfig
 from sightline.networks.heads import Pooler, SequenceHead
-from sightline.weights.bert import build_lm, build_span, build_tagger, lm_names
+from sightline.weights.heads import masked_lm, span, tagger
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
 
 
@@ -66,14 +66,12 @@ DISTILBERT = Layout(
     names=_embedding_names,
     per_layer=_layer_names,
     heads=(
-        HeadLayout(
-            name="lm",
-            names=lambda config: lm_names(
-                "vocab_transform", "vocab_layer_norm", "vocab_projector", "vocab_projector.bias", config
-            ),
-            markers=("vocab_transform.weight",),
-            architectures=("DistilBertForMaskedLM",),
-            build=build_lm,
+        masked_lm(
+            "vocab_transform",
+            "vocab_layer_norm",
+            "vocab_projector",
+            "vocab_projector.bias",
+            ("DistilBertForMaskedLM",),
         ),
         HeadLayout(
             name="classifier",
@@ -85,22 +83,9 @@ DISTILBERT = Layout(
             architectures=("DistilBertForSequenceClassification",),
             build=_classifier,
         ),
-        HeadLayout(
-            name="tagger",
-            names=lambda config: pair("classifier", "heads.tagger.output"),
-            markers=("classifier.weight",),
-            architectures=("DistilBertForTokenClassification",),
-            build=build_tagger,
-        ),
-        HeadLayout(
-            name="span",
-            names=lambda config: pair("qa_outputs", "heads.span.output"),
-            markers=("qa_outputs.weight",),
-            architectures=("DistilBertForQuestionAnswering",),
-            build=build_span,
-        ),
+        tagger("DistilBertForTokenClassification"),
+        span("DistilBertForQuestionAnswering"),
     ),
-    implied=lambda config, heads: frozenset(),
     architecture=_architecture,
     fields={
         "vocab_size": "vocabulary",

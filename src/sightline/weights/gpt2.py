@@ -10,7 +10,8 @@ from torch import nn
 from sightline.core.mask import Causal, Mask
 from sightline.networks.embedding import token_embedding
 from sightline.networks.gpt2 import Gpt2, Gpt2Config
-from sightline.networks.heads import LMHead, SequenceHead, TokenHead
+from sightline.networks.heads import LMHead, SequenceHead
+from sightline.weights.heads import span, tagger
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
 
 
@@ -47,14 +48,6 @@ def _lm(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], 
 
 def _classifier(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
     return SequenceHead(config.width, labels, pooler=None, bias=False)
-
-
-def _tagger(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    return TokenHead(config.width, labels, config.classifier_dropout)
-
-
-def _span(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    return TokenHead(config.width, labels)
 
 
 def _implied(config: Gpt2Config, heads: frozenset[str]) -> frozenset[str]:
@@ -103,20 +96,8 @@ GPT2 = Layout(
             architectures=("GPT2ForSequenceClassification",),
             build=_classifier,
         ),
-        HeadLayout(
-            name="tagger",
-            names=lambda config: pair("classifier", "heads.tagger.output"),
-            markers=("classifier.weight",),
-            architectures=("GPT2ForTokenClassification",),
-            build=_tagger,
-        ),
-        HeadLayout(
-            name="span",
-            names=lambda config: pair("qa_outputs", "heads.span.output"),
-            markers=("qa_outputs.weight",),
-            architectures=("GPT2ForQuestionAnswering",),
-            build=_span,
-        ),
+        tagger("GPT2ForTokenClassification"),
+        span("GPT2ForQuestionAnswering"),
     ),
     implied=_implied,
     architecture=_architecture,

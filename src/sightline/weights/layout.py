@@ -98,9 +98,9 @@ class Layout:
     names: Callable[[Any], tuple[Name, ...]]
     per_layer: Callable[[Any], tuple[Name, ...]]
     heads: tuple[HeadLayout, ...]
-    implied: Callable[[Any, frozenset[str]], frozenset[str]]
     architecture: Callable[[frozenset[str], Mask], str]
     fields: Mapping[str, str]
+    implied: Callable[[Any, frozenset[str]], frozenset[str]] = lambda config, heads: frozenset()
     required: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     inert: frozenset[str] = frozenset()
     adapt_read: Callable[[Mapping[str, Any], dict[str, Any]], dict[str, Any]] = lambda theirs, ours: ours

@@ -10,23 +10,9 @@ from torch import nn
 from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.networks.bert import Bert, BertConfig
 from sightline.networks.heads import Pooler, SequenceHead
-from sightline.weights.bert import (
-    FIELDS,
-    REQUIRED,
-    build_pooler,
-    build_span,
-    build_tagger,
-    default_dropout,
-    embedding_names,
-    layer_names,
-    lm_head,
-    lm_names,
-)
+from sightline.weights.bert import FIELDS, REQUIRED, default_dropout, embedding_names, layer_names
+from sightline.weights.heads import masked_lm, pooler, span, tagger
 from sightline.weights.layout import HeadLayout, Layout, pair
-
-
-def _lm(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    return lm_head(config, network, "gelu")  # whatever the layers have
 
 
 def _classifier(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
@@ -65,21 +51,14 @@ ROBERTA = Layout(
     names=embedding_names,
     per_layer=layer_names,
     heads=(
-        HeadLayout(
-            name="pooler",
-            names=lambda config: pair("{base}pooler.dense", "heads.pooler.dense"),
-            markers=("{base}pooler.dense.weight",),
-            architectures=("RobertaModel",),
-            build=build_pooler,
-        ),
-        HeadLayout(
-            name="lm",
-            names=lambda config: lm_names(
-                "lm_head.dense", "lm_head.layer_norm", "lm_head.decoder", "lm_head.bias", config
-            ),
-            markers=("lm_head.dense.weight",),
-            architectures=("RobertaForMaskedLM", "RobertaForCausalLM"),
-            build=_lm,
+        pooler("RobertaModel"),
+        masked_lm(
+            "lm_head.dense",
+            "lm_head.layer_norm",
+            "lm_head.decoder",
+            "lm_head.bias",
+            ("RobertaForMaskedLM", "RobertaForCausalLM"),
+            activation="gelu",  # whatever the layers have
         ),
         HeadLayout(
             name="classifier",
@@ -91,22 +70,9 @@ ROBERTA = Layout(
             architectures=("RobertaForSequenceClassification",),
             build=_classifier,
         ),
-        HeadLayout(
-            name="tagger",
-            names=lambda config: pair("classifier", "heads.tagger.output"),
-            markers=("classifier.weight",),
-            architectures=("RobertaForTokenClassification",),
-            build=build_tagger,
-        ),
-        HeadLayout(
-            name="span",
-            names=lambda config: pair("qa_outputs", "heads.span.output"),
-            markers=("qa_outputs.weight",),
-            architectures=("RobertaForQuestionAnswering",),
-            build=build_span,
-        ),
+        tagger("RobertaForTokenClassification"),
+        span("RobertaForQuestionAnswering"),
     ),
-    implied=lambda config, heads: frozenset(),
     architecture=_architecture,
     fields=FIELDS,
     required=REQUIRED,
