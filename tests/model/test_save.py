@@ -126,7 +126,7 @@ def test_a_view_saved_is_the_view(tmp_path: Path) -> None:
 
 
 def test_a_family_with_another_familys_tokenizer(tmp_path: Path) -> None:
-    """RoBERTa's positions start after the id of padding, and DistilBERT has no token types: each as its texts need it."""
+    """RoBERTa's positions start after the id of padding, and DistilBERT has no token types."""
     tokenizer = learned("bert")
     for family in ("roberta", "distilbert"):
         model = build(family, "tiny", tokenizer=tokenizer, dtype=torch.float64)
