@@ -1,5 +1,6 @@
 """A missing or damaged file is named in one line, with what to do."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -71,3 +72,16 @@ def test_cut_short_anywhere_it_is_damaged(wordpiece: Tokenizer, tmp_path: Path) 
         (folder / "tokenizer.json").write_bytes(text[:part])
         with pytest.raises(CheckpointError, match=r"tokenizer.json is"):
             load_tokenizer(folder)
+
+
+def test_damage_that_shows_at_the_first_text(wordpiece: Tokenizer, write_folder: Write) -> None:
+    backend = json.loads(wordpiece.backend.to_str())
+    tokens = backend["post_processor"]["special_tokens"]
+    backend["post_processor"]["special_tokens"] = {}  # the library does not raise here, it panics
+    with pytest.raises(CheckpointError, match=r"tokenizer.json is damaged"):
+        load_tokenizer(write_folder(tokenizer_json=backend))
+    backend["post_processor"]["special_tokens"] = tokens
+    del backend["model"]["vocab"]["[UNK]"]
+    backend["added_tokens"] = []
+    with pytest.raises(CheckpointError, match=r"tokenizer.json is damaged .*\[UNK\]"):
+        load_tokenizer(write_folder(tokenizer_json=backend))

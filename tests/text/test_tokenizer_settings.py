@@ -1,5 +1,6 @@
 """What the files beside a vocabulary say, in the layouts of transformers 4 and 5, is understood as it does."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,3 +65,57 @@ def test_tokens_beside_the_vocabulary(
 def test_an_unbelievable_max_length_is_none(wordpiece: Tokenizer, write_folder: Write, length: object) -> None:
     folder = write_folder(tokenizer_json=wordpiece.backend.to_str(), tokenizer_config_json={"model_max_length": length})
     assert load_tokenizer(folder).max_length is None
+
+
+def test_a_token_with_a_role_is_special_whatever_tokenizer_json_says(
+    bytelevel: Tokenizer, write_folder: Write, assert_same: Callable[..., None]
+) -> None:
+    backend = json.loads(bytelevel.backend.to_str())
+    flags = {"single_word": False, "lstrip": True, "rstrip": False, "normalized": False, "special": False}
+    backend["added_tokens"].append({"id": len(bytelevel), "content": "<hole>", **flags})
+    config = {"mask_token": "<hole>", "tokenizer_class": "GPT2Tokenizer"}
+    folder = write_folder(tokenizer_json=backend, tokenizer_config_json=config, config_json={"model_type": "gpt2"})
+    ours = load_tokenizer(folder, model_type="gpt2")
+    assert ours.special.mask_id == len(bytelevel) and ours.special.mask_id in ours.special.ids
+    assert ours.decode(ours.encode("a <hole> b"), skip_special_tokens=True) == "a b", "its other flags stay"
+    assert_same(ours, AutoTokenizer.from_pretrained(folder), ["a <hole> b", "b"])
+
+
+def test_a_word_added_to_bert_is_found_in_any_case(
+    wordpiece: Tokenizer, vocab_txt: Callable[[Tokenizer], str], write_folder: Write, assert_same: Callable[..., None]
+) -> None:
+    added = {"Zzyzx": len(wordpiece), "[U1]": len(wordpiece) + 1}
+    stated = {"additional_special_tokens": ["[U1]"]}
+    folder = write_folder(
+        vocab_txt=vocab_txt(wordpiece),
+        added_tokens_json=added,
+        special_tokens_map_json=stated,
+        tokenizer_config_json={"tokenizer_class": "BertTokenizer"},
+    )
+    ours = load_tokenizer(folder, model_type="bert")
+    assert ours.encode("ZZYZX zzyzx").count(len(wordpiece)) == 2
+    assert_same(ours, AutoTokenizer.from_pretrained(folder), ["a Zzyzx and ZZYZX", "x"])
+    # A special token is found as it is written only; transformers 5 forgets that this one is special, 4 does not.
+    assert len(wordpiece) + 1 in ours.special.ids
+    assert ours.encode("[U1] [u1]").count(len(wordpiece) + 1) == 1
+
+
+@pytest.mark.parametrize("newer_lists_tokens", [True, False])
+def test_where_two_files_disagree_the_same_one_wins(
+    bytelevel: Tokenizer, bpe_files: Files, write_folder: Write, newer_lists_tokens: bool
+) -> None:
+    newer: dict[str, object] = {"pad_token": "play", "tokenizer_class": "GPT2Tokenizer"}
+    if newer_lists_tokens:
+        newer["added_tokens_decoder"] = {}
+    older = {"pad_token": "<|endoftext|>", "sep_token": "fox"}
+    folder = write_folder(
+        **bpe_files(bytelevel),
+        tokenizer_config_json=newer,
+        special_tokens_map_json=older,
+        config_json={"model_type": "gpt2"},
+    )
+    ours = load_tokenizer(folder, model_type="gpt2")
+    assert ours.special.pad == AutoTokenizer.from_pretrained(folder).pad_token
+    assert ours.special.sep == "fox", (
+        "the older file fills the gaps of the newer, also where transformers passes it over"
+    )

@@ -17,7 +17,7 @@ from transformers import (
 
 from sightline.errors import CheckpointError, UnsupportedError
 from sightline.text.tokenizer import Tokenizer
-from sightline.text.tokenizer_files import load_tokenizer
+from sightline.text.tokenizer_files import load_tokenizer, save_tokenizer
 
 Write = Callable[..., Path]
 Files = Callable[[Tokenizer], dict[str, object]]
@@ -66,6 +66,9 @@ def test_distilbert_makes_no_types(
     folder = write_folder(vocab_txt=vocab_txt(wordpiece), tokenizer_config_json={"do_lower_case": True})
     ours = load_tokenizer(folder, model_type="distilbert")
     assert_same(ours, DistilBertTokenizerFast.from_pretrained(folder), lines)
+    save_tokenizer(wordpiece, folder)
+    assert load_tokenizer(folder, model_type="bert").makes_types
+    assert not load_tokenizer(folder, model_type="distilbert").makes_types, "though its files list types as an input"
 
 
 @pytest.mark.parametrize("config", [{}, {"add_prefix_space": True}, {"add_bos_token": True}, {"pad_token": "<pad>"}])
@@ -101,6 +104,7 @@ def test_roberta_files(
     ours = load_tokenizer(folder, model_type=model_type)
     assert_same(ours, RobertaTokenizerFast.from_pretrained(folder), lines)
     assert ours.token(ours.prompt("fox")[0]) == "<s>" and ours.token(ours.prompt("fox")[-1]) != "</s>"
+    assert ours(["a much longer row", "fox"]).input_ids[1, -1] == ours.special.pad_id == 1
     # RoBERTa was trained with a mask that takes in the space before it; the flag is in the published tokenizer.json,
     # and transformers loses it where it reads the vocabulary files.
     mask = {"content": "<mask>", "lstrip": True, "rstrip": False, "normalized": False, "single_word": False}

@@ -61,7 +61,7 @@ def load_tokenizer(folder: Path, *, model_type: str | None = None) -> Tokenizer:
     family = family_of(settings, model_type, backend.token_to_id)
     _add_tokens(backend, settings, path)
     # Damage that reading did not notice, such as a lost [UNK], shows at the first text.
-    build_from(path, lambda: backend.encode("a", "\N{SNOWMAN}"))
+    build_from(path, lambda: (backend.encode("a"), backend.encode("a", "\N{SNOWMAN}")))
     return Tokenizer(
         backend,
         names=names_of(settings, family, backend.token_to_id),
