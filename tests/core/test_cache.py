@@ -137,7 +137,7 @@ def test_room_is_made_once_and_a_sliding_window_needs_no_more() -> None:
     def buffers(cache: Cache) -> list[int]:
         return [buffer.data_ptr() for store in cache.stores.values() for buffer in store.buffers]
 
-    for window, capacity in [(None, 20), (4, 8)]:
+    for window, capacity in [(None, 20), (4, 1)]:
         cache, at = KeyValueCache(capacity=capacity, window=window), Coordinates.consecutive(1)
         run(torch.tensor([[1]]), at, Causal(), cache)
         held = buffers(cache)
@@ -145,6 +145,25 @@ def test_room_is_made_once_and_a_sliding_window_needs_no_more() -> None:
             at = at.following(1)
             run(torch.tensor([[1]]), at, Causal(), cache)
         assert buffers(cache) == held
+
+
+@torch.no_grad()
+def test_room_that_must_grow_grows_by_doubling() -> None:
+    cache, at, seen = KeyValueCache(capacity=1), Coordinates.consecutive(0), []
+    for _ in range(64):
+        at = Coordinates.consecutive(1, start=at.end)
+        run(torch.tensor([[1]]), at, Causal(), cache)
+        buffer = cache.stores[0].buffers[0]
+        seen += [buffer] if not seen or buffer is not seen[-1] else []
+    assert len(seen) <= 7
+
+
+@torch.no_grad()
+def test_padding_before_a_text_takes_no_room_in_a_window() -> None:
+    shown = torch.tensor([[False] * 7 + [True], [False] * 3 + [True] * 5, [False] * 8])
+    cache, at = KeyValueCache(window=3), Coordinates.padded(shown)
+    run(torch.ones(3, 8, dtype=torch.long), at, Causal(), cache)
+    assert cache.length == 3
 
 
 # Operations
@@ -218,6 +237,51 @@ def test_operations_are_recomputation_with_the_rows_and_tokens_so_changed(
                 told.append(one.fork())
     for one in told:
         one.hear(torch.randint(WORDS, (len(one.words), 2)), mask, None)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("window", [None, 3])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda told: told.reorder(torch.tensor([2, 0, 0, 1])),
+        lambda told: told.reorder(torch.tensor([1])),
+        lambda told: told.expand(3),
+        lambda told: told.crop(4) if told.cache.window is None else None,
+        lambda told: told.fork().reorder(torch.tensor([2, 1, 0])),
+    ],
+    ids=["reorder", "one row", "expand", "crop", "fork"],
+)
+def test_operations_on_padded_rows(change: Callable[["Told"], object], window: int | None) -> None:
+    mask = Causal() if window is None else Causal() & SlidingWindow(window + 1)
+    words = torch.randint(WORDS, (3, 6))
+    told = Told(KeyValueCache(window=window), words[:, :0], None)
+    shown = torch.tensor([[True] * 6, [False] * 3 + [True] * 3, [True] + [False] * 5])
+    told.hear(words, mask, shown)
+    change(told)
+    for count in (1, 2):
+        told.hear(torch.randint(WORDS, (len(told.words), count)), mask, None)
+
+
+@torch.no_grad()
+def test_what_is_cropped_from_a_window_are_the_latest_that_it_kept() -> None:
+    embedding, positions, stack = network(layers=1)
+    words, cache = torch.randint(WORDS, (2, 9)), KeyValueCache(window=4)
+
+    def states(begin: int, end: int) -> tuple[Tensor, Coordinates]:
+        at = Coordinates.consecutive(end - begin, start=begin)
+        return embedding(words[:, begin:end]) + positions(at), at
+
+    for index in range(7):
+        x, at = states(index, index + 1)
+        stack(x, Sight(Causal(), at, cache.announce(at)), cache)
+    cache.crop(2)
+    assert cache.coordinates is not None
+    assert cache.coordinates.position.tolist() == [[3, 4]]
+    x, at = states(5, 6)
+    output = stack(x, Sight(Causal(), at, cache.announce(at)), cache)
+    x, at = states(3, 6)
+    torch.testing.assert_close(output, stack(x, Sight(Causal(), at))[:, 2:], **EXACT)
 
 
 @torch.no_grad()

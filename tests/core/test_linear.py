@@ -258,6 +258,7 @@ def test_a_copy_computes_with_its_own_weights(make: Callable[[nn.Module, Path], 
     before = check(layer, x)
     twin = make(layer, tmp_path)
     assert isinstance(twin, Linear)
+    assert twin.packed is not layer.packed
     torch.testing.assert_close(check(twin, x), before)
     twin.weight = nn.Parameter(twin.weight + 1)
     check(twin, x)
