@@ -6,6 +6,7 @@ Learning is deterministic: the same texts give the same tokens with the same ids
 from collections.abc import Iterable
 from typing import Literal
 
+import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers, trainers
 
 from sightline.errors import ConfigError, InputError
@@ -18,8 +19,12 @@ BERT_ORDER = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 def _learn_wordpiece(texts: list[str], vocabulary: int, lowercase: bool) -> Tokenizer:
+    def pipeline(pieces: dict[str, int]) -> tokenizers.Tokenizer:
+        model = models.WordPiece(pieces, unk_token=BERT_TOKENS["unk"])
+        return bert_pipeline(model, BERT_TOKENS, lowercase=lowercase)
+
     def train(size: int, first: list[str]) -> dict[str, int]:
-        backend = bert_pipeline({token: id for id, token in enumerate(BERT_ORDER)}, BERT_TOKENS, lowercase=lowercase)
+        backend = pipeline({token: id for id, token in enumerate(BERT_ORDER)})
         trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=first, show_progress=False)
         backend.train_from_iterator(texts, trainer)
         return backend.get_vocab()
@@ -30,7 +35,7 @@ def _learn_wordpiece(texts: list[str], vocabulary: int, lowercase: bool) -> Toke
     within = sorted(piece for piece in letters if piece.startswith("##") and len(piece) == 3)
     _check_room(vocabulary, len(letters))
     pieces = train(vocabulary, BERT_ORDER + within)
-    return Tokenizer(bert_pipeline(pieces, BERT_TOKENS, lowercase=lowercase), names=BERT_TOKENS, makes_types=True)
+    return Tokenizer(pipeline(pieces), names=BERT_TOKENS, makes_types=True)
 
 
 def _learn_bytelevel(texts: list[str], vocabulary: int, lowercase: bool) -> Tokenizer:

@@ -41,7 +41,7 @@ UNKNOWN = Family(tokens={}, makes_types=False)
 
 
 def bert_pipeline(
-    vocabulary: Mapping[str, int],
+    model: models.WordPiece,
     names: Mapping[str, str],
     *,
     lowercase: bool,
@@ -50,9 +50,9 @@ def bert_pipeline(
 ) -> tokenizers.Tokenizer:
     """WordPiece over words and punctuation. `strip_accents=None` strips them where it lowercases, as BERT does.
 
-    `names` are the special tokens, as in `BERT_TOKENS`; its `unk`, `cls` and `sep` must be in the vocabulary.
+    `names` are the special tokens, as in `BERT_TOKENS`; its `cls` and `sep` must be in the vocabulary.
     """
-    backend = tokenizers.Tokenizer(models.WordPiece(dict(vocabulary), unk_token=names["unk"]))
+    backend = tokenizers.Tokenizer(model)
     backend.normalizer = normalizers.BertNormalizer(
         clean_text=True, handle_chinese_chars=split_chinese, strip_accents=strip_accents, lowercase=lowercase
     )
@@ -61,7 +61,7 @@ def bert_pipeline(
     backend.post_processor = processors.TemplateProcessing(
         single=[f"{cls}:0", "$A:0", f"{sep}:0"],
         pair=[f"{cls}:0", "$A:0", f"{sep}:0", "$B:1", f"{sep}:1"],
-        special_tokens=[(cls, vocabulary[cls]), (sep, vocabulary[sep])],
+        special_tokens=[(token, model.token_to_id(token)) for token in (cls, sep)],
     )
     backend.decoder = decoders.WordPiece(prefix="##")
     return backend

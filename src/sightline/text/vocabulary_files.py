@@ -96,21 +96,28 @@ def _open_json(path: Path, settings: Settings) -> tokenizers.Tokenizer:
     return backend
 
 
+def _is_cased(path: Path) -> bool:
+    """Whether a vocabulary has learned pieces with capitals, special tokens aside."""
+    return any(piece != piece.lower() for piece in read_text(path).split("\n") if not piece.startswith("["))
+
+
 def _open_wordpiece(path: Path, settings: Settings) -> tokenizers.Tokenizer:
-    text = read_text(path)
-    vocabulary = {piece: id for id, piece in enumerate(text.removesuffix("\n").split("\n"))}
-    names = names_of(settings, BERT, vocabulary.get)
-    _need(path, names, ("unk", "cls", "sep"), vocabulary.get)
+    check_file(path)
+    unknown = str(settings.roles.get("unk") or BERT.tokens["unk"])
+    model = build_from(path, lambda: models.WordPiece.from_file(str(path), unk_token=unknown))
+    names = names_of(settings, BERT, model.token_to_id)
+    _need(path, names, ("unk", "cls", "sep"), model.token_to_id)
     lowercase = settings.flag("do_lower_case", None)
-    if lowercase is None:
-        # Only a cased model has learned pieces with capitals, special tokens aside.
-        lowercase = not any(piece != piece.lower() for piece in vocabulary if not piece.startswith("["))
     strip_accents = settings.flag("strip_accents", None)
     split_chinese = settings.flag("tokenize_chinese_chars", True)
     return build_from(
         path,
         lambda: bert_pipeline(
-            vocabulary, names, lowercase=lowercase, strip_accents=strip_accents, split_chinese=split_chinese
+            model,
+            names,
+            lowercase=not _is_cased(path) if lowercase is None else lowercase,
+            strip_accents=strip_accents,
+            split_chinese=split_chinese,
         ),
     )
 
