@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sightline.errors import InputError, NotFoundError, SightlineError
@@ -39,6 +39,11 @@ def test_lines(folder: Path, texts: list[str], ending: str, blank: int, bom: boo
     assert list(read_texts(path)) == texts
 
 
+def test_a_blank_line_is_a_row_unless_nothing_follows(tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_bytes(b"\none\n\n\r\ntwo\nthree\n\n\r\n")
+    assert list(read_texts(tmp_path / "lines.txt")) == ["", "one", "", "", "two", "three"]
+
+
 @given(texts=ANY, named=st.booleans())
 def test_jsonl(folder: Path, texts: list[str], named: bool) -> None:
     path = folder / "rows.jsonl"
@@ -58,6 +63,7 @@ def test_csv_of_polars_and_of_python(folder: Path, texts: list[str]) -> None:
 
 
 @given(texts=FIELDS)
+@example(texts=['"quoted" at first', '"', 'and " last"'])
 def test_tsv_takes_quotes_as_they_are(folder: Path, texts: list[str]) -> None:
     path = folder / "rows.tsv"
     path.write_text("id\tsentence\n" + "".join(f"{row}\t{text}\n" for row, text in enumerate(texts)), encoding="utf-8")
