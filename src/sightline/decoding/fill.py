@@ -71,7 +71,9 @@ def _encoded(model: Model, text: str) -> tuple[Tensor, Tensor]:
     blank, tokenizer = mask_id(model), tokenizer_of(model)
     token = tokenizer.token(blank)
     if not isinstance(text, str):
-        raise InputError(f"the text is a {type(text).__name__}; fill takes one text, such as 'Paris is in {token}.'")
+        raise InputError(
+            f"the text is of type {type(text).__name__}; fill takes one text, such as 'Paris is in {token}.'"
+        )
     if not text.strip():
         raise InputError(f"the text is empty; write a sentence with {token} where a word is missing")
     for spelling in SPELLINGS:

@@ -40,7 +40,7 @@ def prompt_ids(model: Model, prompts: Prompts) -> list[list[int]]:
     """
     if isinstance(prompts, Mapping | bytes) or not isinstance(prompts, Iterable):
         raise InputError(
-            f"a prompt cannot be a {type(prompts).__name__}; give a text, several texts, or lists of token ids"
+            f"a prompt cannot be of type {type(prompts).__name__}; give a text, several texts, or lists of token ids"
         )
     given = [prompts] if isinstance(prompts, str) else list(prompts)
     if not given:
