@@ -21,7 +21,6 @@ _STALE = (
     "sightline",
     "auto_map",
     "custom_pipelines",
-    "trust_remote_code",
     "quantization_config",
 )
 _SPECIAL = {"bos_token_id": "bos_id", "eos_token_id": "eos_id", "pad_token_id": "pad_id"}
