@@ -466,7 +466,7 @@ def test_code_beside_a_checkpoint_runs_nothing(family: str, tmp_path: Path) -> N
     assert_same(plain, loaded)
     assert not (tmp_path / "run").exists()
     again = json.loads((loaded.save(tmp_path / "again") / "config.json").read_text())
-    assert not {"auto_map", "custom_pipelines", "trust_remote_code"} & again.keys()
+    assert not {"auto_map", "custom_pipelines"} & again.keys()
 
 
 # From a hub
