@@ -28,7 +28,7 @@ test: .venv/test.stamp ## install, then lint, formatting, types and all tests bu
 	$(PYTEST) -n $(WORKERS) --dist worksteal
 
 test-slow: .venv/test.stamp ## the tests marked slow, and wider searches for counterexamples
-	$(PYTEST) -m slow --hypothesis-profile=search
+	$(PYTEST) -m "slow or not slow" --hypothesis-profile=search
 
 bench: .venv/test.stamp ## measure against transformers; the numbers in docs/performance.md
 	$(BENCH)

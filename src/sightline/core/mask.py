@@ -14,8 +14,6 @@ Shapes: B batch, Q queries, K keys.
 
 from __future__ import annotations
 
-import ast
-import difflib
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
@@ -74,7 +72,7 @@ class Mask(ABC):
         values = ", ".join(str(value) if python else str(value).lower() for value in _values(self))
         if python:
             return f"{type(self).__name__}({values})"
-        return f"{_snake(type(self).__name__)}({values})" if values else _snake(type(self).__name__)
+        return f"{snake(type(self).__name__)}({values})" if values else snake(type(self).__name__)
 
     def __str__(self) -> str:
         return self.written(python=False)
@@ -85,7 +83,9 @@ class Mask(ABC):
     @staticmethod
     def parse(text: str) -> Mask:
         """The mask that `str` wrote. Raises ConfigError that names what it could not read."""
-        return _parse(text)
+        from sightline.core.mask_text import parse  # which needs the leaves below
+
+        return parse(text)
 
 
 def _values(mask: Mask) -> list[object]:
@@ -97,7 +97,8 @@ def _values(mask: Mask) -> list[object]:
     return values
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
+    """A class's name as the text form spells it."""
     return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
@@ -290,48 +291,3 @@ class Not(Mask):
 
 
 LEAVES: tuple[type[Mask], ...] = (Bidirectional, Causal, SlidingWindow, Prefix, Permuted, SameDocument, NotPadding)
-_BY_NAME = {_snake(leaf.__name__): leaf for leaf in LEAVES}
-_LONGEST = 2000
-_DEEPEST = 100  # far below Python's own limit, so that whatever was read can also be written and compared
-
-
-def _parse(text: str) -> Mask:
-    """The text form is a subset of Python's expressions; it is read as a syntax tree and never executed."""
-    if len(text) > _LONGEST:
-        raise ConfigError(f"a mask of {len(text)} characters is too long; at most {_LONGEST}")
-    try:
-        return _build(ast.parse(text.strip(), mode="eval").body, text)
-    except (SyntaxError, RecursionError, MemoryError, TypeError, ValueError):
-        raise ConfigError(f"cannot read the mask {text!r}: join {', '.join(_BY_NAME)} with &, |, ~ and ()") from None
-
-
-def _build(node: ast.expr, text: str, depth: int = 0) -> Mask:
-    if depth > _DEEPEST:
-        raise ConfigError(f"the mask {text!r} is nested too deep; at most {_DEEPEST} times")
-    match node:
-        case ast.BinOp(left=left, op=ast.BitAnd(), right=right):
-            return _build(left, text, depth + 1) & _build(right, text, depth + 1)
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _build(left, text, depth + 1) | _build(right, text, depth + 1)
-        case ast.UnaryOp(op=ast.Invert(), operand=inner):
-            return ~_build(inner, text, depth + 1)
-        case ast.Name(id=name):
-            return _leaf(name, [], text)
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
-            return _leaf(name, args, text)
-    raise ConfigError(f"cannot read {ast.unparse(node)!r} in the mask {text!r}: expected one of {', '.join(_BY_NAME)}")
-
-
-def _leaf(name: str, args: list[ast.expr], text: str) -> Mask:
-    kind = _BY_NAME.get(_snake(name))
-    if kind is None:
-        near = difflib.get_close_matches(name, _BY_NAME, n=1)
-        meant = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(_BY_NAME)}"
-        raise ConfigError(f"there is no mask {name!r} (in {text!r}): {meant}")
-    truths = {"true": True, "false": False}
-    values = [truths.get(arg.id) if isinstance(arg, ast.Name) else ast.literal_eval(arg) for arg in args]
-    try:
-        return kind(*values)
-    except TypeError:
-        takes = ", ".join(f.name for f in fields(kind)) or "no value"  # type: ignore[arg-type]
-        raise ConfigError(f"cannot read {name!r} in the mask {text!r}: it takes {takes}") from None
