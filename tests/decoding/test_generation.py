@@ -109,8 +109,9 @@ def test_which_token_ends() -> None:
     script = [*bytelevel().encode("the cat"), 0, *bytelevel().encode(" dog")]
     model = scripted(script)
     assert tokens_after(model) == script.index(0) + 1
-    model.stored_config = {"eos_token_id": script[0]}
-    assert tokens_after(model) == 1
+    model.stored_config = {"eos_token_id": script[1]}
+    assert tokens_after(model) == 2
+    assert generate(model, "a").texts() == ["the"]  # not shown, though it is a word
     model.stored_config = {"eos_token_id": [script[-1], 0]}
     assert tokens_after(model) == script.index(0) + 1
     model.stored_config = {"eos_token_id": None}
@@ -135,6 +136,18 @@ def test_max_new_tokens(limit: int) -> None:
         generation = generate(writer(), [[5, 6], [7]], max_new_tokens=limit, **how)  # type: ignore[arg-type]
         assert [len(row) for row in generation.ids()] == [limit, limit]
         assert endings(generation) == ["length", "length"]
+
+
+def test_a_beam_does_not_show_its_end_token_either() -> None:
+    model = babbler()
+    said = generate(model, "the", beams=2, max_new_tokens=8).ids()[0]
+    model.stored_config = {"eos_token_id": said[4]}
+    generation = generate(model, "the", beams=2, samples=2, max_new_tokens=8, length_penalty=-1.0)
+    assert "end token" in endings(generation)
+    prompt = bytelevel().encode("the")
+    for row, text in zip(generation.rows(), generation.texts(), strict=True):
+        shown = [step.token for step in row if step.ending != "end token"]
+        assert "the" + text == bytelevel().decode(prompt + shown, skip_special_tokens=True)
 
 
 def test_an_end_token_at_the_last_place_is_an_end_token() -> None:

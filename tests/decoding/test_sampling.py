@@ -28,7 +28,7 @@ def logits(draw: st.DrawFn, rows: int = 2) -> Tensor:
     """(R, V) in float32, from flat to sharp, some of them rounded so that many are equal."""
     generator = torch.Generator().manual_seed(draw(seeds))
     drawn = torch.randn(rows, draw(st.integers(1, 20)), generator=generator) * draw(
-        st.sampled_from([0.1, 1.0, 5.0, 40.0])
+        st.sampled_from([0.0, 0.1, 1.0, 5.0, 40.0])
     )
     return drawn.round() if draw(st.booleans()) else drawn
 
@@ -51,6 +51,13 @@ def test_what_may_be_drawn_is_what_transformers_allows(
     before = scores.clone()
     assert torch.equal(warp(scores, sampling), expected)
     assert torch.equal(scores, before)
+
+
+def test_as_few_as_reach_the_share() -> None:
+    """Two of four equal ones reach a half exactly, and the other two are one too many, in transformers as here."""
+    equal, half = torch.zeros(2, 4), Sampling(temperature=1.0, top_p=0.5)
+    assert (warp(equal, half) > -math.inf).sum(1).tolist() == [2, 2]
+    assert torch.equal(warp(equal, half), theirs.TopPLogitsWarper(0.5)(NO_TOKENS, equal))
 
 
 @given(logits(rows=1), st.floats(0.3, 4), st.integers(0, 4), st.data())
@@ -102,9 +109,10 @@ def test_draw_at_the_edges() -> None:
     least, most = torch.tensor([0.0]), torch.tensor([math.nextafter(1.0, 0.0)], dtype=torch.float64)
     assert draw(scores, least).tolist() == [2]
     assert draw(scores, most).tolist() == [4]
-    # float32 cumulates a third three times to more or less than 1; whatever it is, nothing behind the last is drawn
-    thirds = torch.tensor([[0.0, 0.0, 0.0, none]])
-    assert draw(thirds, most).tolist() == [2]
+    tenths = torch.tensor([[0.0] * 10 + [none]])
+    assert float(tenths.double().softmax(-1).cumsum(-1)[0, -1]) < 1  # and yet nothing behind the last is drawn
+    assert draw(tenths, most).tolist() == [9]
+    assert draw(scores, torch.tensor([1.0])).tolist() == [4]  # what float32 makes of a number just below
     assert draw(torch.tensor([[none, 5.0]]), torch.tensor([0.5])).tolist() == [1]
     one_sure = torch.tensor([[0.0, 1000.0, 0.0]])  # the others have no probability left, and are never drawn
     assert draw(one_sure.expand(2, -1), torch.cat([least.double(), most])).tolist() == [1, 1]

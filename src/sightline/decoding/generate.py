@@ -52,7 +52,7 @@ class RowText:
         return self.stop.feed(self.stream.add(token))
 
     def finish(self) -> str:
-        """What was held back, now that nothing follows."""
+        """What was held back, now that nothing follows; nothing after a stop string."""
         return "" if self.stream is None else self.stop.feed(self.stream.finish()) + self.stop.finish()
 
 
@@ -87,13 +87,13 @@ def _grow(
         chosen = choose(logits, [tokens[row] for row in alive], sampling, [dice[row] for row in alive])
         log_probs = logits.log_softmax(-1).gather(1, chosen[:, None])[:, 0].tolist()
         going_on = []
-        for place, (row, token) in enumerate(zip(list(alive), chosen.tolist(), strict=True)):
+        for place, (row, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
             tokens[row].append(token)
             text = "" if token in ends else texts[row].add(token)
             ending = _ending(model, token, ends, texts[row], len(tokens[row]), len(prompts[row // samples]) + limit)
             if ending is None:
                 going_on.append(place)
-            elif ending != "stop string":
+            else:
                 text += texts[row].finish()
             yield Step(row=row, token=token, text=text, log_prob=log_probs[place], ending=ending)
         if going_on and len(going_on) < len(alive):

@@ -128,11 +128,10 @@ def warp(logits: Tensor, sampling: Sampling) -> Tensor:
 def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     """The token at which the cumulated probability of logits (R, V) passes uniform (R,) in [0, 1): int64 (R,)."""
     cumulated = logits.double().softmax(-1).cumsum(-1)
-    target = uniform[:, None].double() * cumulated[:, -1:]
-    chosen = (cumulated <= target).sum(-1).clamp(max=logits.shape[-1] - 1)
-    # Rounding may end on a token without probability at the very end; the last one that has some is meant.
+    passed = (cumulated <= uniform[:, None]).sum(-1)
+    # Rounding may end below 1, and then pass them all; the last one that may be drawn is meant.
     possible = torch.where(torch.isfinite(logits), torch.arange(logits.shape[-1], device=logits.device), -1)
-    return torch.minimum(chosen, possible.max(-1).values)
+    return torch.minimum(passed, possible.max(-1).values)
 
 
 def choose(
@@ -144,4 +143,5 @@ def choose(
     if sampling.temperature == 0:
         return scores.argmax(-1)
     uniform = torch.cat([torch.rand(1, generator=die, dtype=torch.float64) for die in dice])
-    return draw(warp(scores, sampling), uniform.to(logits.device))
+    place = "cpu" if logits.device.type == "mps" else logits.device  # Apple's GPUs have no float64
+    return draw(warp(scores, sampling).to(place), uniform.to(place)).to(logits.device)
