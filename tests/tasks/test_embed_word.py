@@ -11,18 +11,13 @@ import torch
 from sightline.errors import InputError, UnsupportedError
 from sightline.model.model import Model
 from sightline.tasks.embed_word import embed_word
-from sightline.text.tokenizer_files import save_tokenizer
 
 BANK = "She sat on the bank of the river; the banker walked to the bank."
 
 
 def saved(model: Model, folder: Path) -> Path:
     """The model as a folder that transformers opens, in float32."""
-    single = deepcopy(model).float()
-    tokenizer, single.tokenizer = single.tokenizer, None
-    single.save(folder)
-    save_tokenizer(tokenizer, folder)
-    return folder
+    return deepcopy(model).float().save(folder)
 
 
 @pytest.mark.parametrize("layer", [0, 1, 3, -1, -2])

@@ -33,7 +33,7 @@ Vectors = NDArray[numpy.floating]
 Progress = Callable[[int], object]
 
 TEXTS_AT_ONCE = 4096  # sorted and batched together: enough that rows of a batch are equally long, few enough to hold
-BATCH_TOKENS_A_THREAD = 256  # more cost the same a token (docs/performance.md), and batches get less alike
+BATCH_TOKENS_A_THREAD = 256  # on a CPU; a larger batch computes a token no faster, and its rows are less alike
 BATCH_TOKENS_ELSEWHERE = 16384  # an accelerator wants to be filled
 
 
@@ -106,6 +106,10 @@ def _check_texts(texts: Sequence[object], before: int) -> None:
             raise InputError(f"row {number} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
         if not text.strip():
             raise InputError(f"row {number} is empty; leave it out, or give it some text")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"row {number} is not valid Unicode at character {error.start + 1}; correct it") from None
 
 
 def _fit(row: Row, number: int, plan: _Plan) -> tuple[list[Row], bool]:

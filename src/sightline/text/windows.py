@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sightline.errors import InputError
-from sightline.text.rows import check_unicode
 from sightline.text.tokenizer import Tokenizer
 
 
@@ -41,12 +40,8 @@ class Row:
 
 
 def encode_rows(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
-    """Each text as one Row, however long; a text of which the tokenizer makes nothing has `new` 0."""
-    try:
-        encodings = tokenizer.backend.encode_batch_fast(list(texts))
-    except TypeError:
-        check_unicode(texts)
-        raise
+    """Each text (valid Unicode) as one Row, however long; one of which the tokenizer makes nothing has `new` 0."""
+    encodings = tokenizer.backend.encode_batch_fast(list(texts))
     added = tokenizer.backend.num_special_tokens_to_add(False)
     # Which of the added tokens come first is the same for every text, and can be read off any that has tokens.
     sequences = next((row.sequence_ids for row in encodings if len(row) > added), [])
