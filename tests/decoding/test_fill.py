@@ -3,6 +3,7 @@
 Shapes: P blanks, V vocabulary.
 """
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,13 @@ import torch
 
 from contract.reference import reference, saved
 from decoding.models import bytelevel, masked, roberta_tokenizer, wordpiece, writer
-from sightline.core.mask import Permuted
+from sightline.core.mask import Causal, Permuted
 from sightline.decoding.fill import Filled, fill
+from sightline.decoding.generate import generate
 from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.load import build, load
 from sightline.model.model import Model
+from sightline.tasks.abilities import abilities
 from sightline.text.learn import learn_tokenizer
 from sightline.text.tokenizer import Tokenizer
 
@@ -166,6 +169,22 @@ def test_shown() -> None:
     assert [line for line in two.splitlines() if "%" not in line] == ["blank 1", "blank 2", "together"]
     assert len(two.splitlines()) == 9
     assert isinstance(fill(model, "[MASK]"), Filled)
+
+
+def test_a_model_that_learned_to_look_back_fills_nothing(tmp_path: Path) -> None:
+    """At a blank it predicts the token after it; a view on one that looked both ways still predicts the blank."""
+    view = masked().with_mask(Causal())
+    assert fill(view, "the [MASK]").blanks
+    config = json.loads((view.save(tmp_path) / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "sightline": {}}))
+    decoder = load(tmp_path)
+    assert decoder.trained_mask == Causal()
+    assert not abilities(decoder)["fill"].can
+    for asked in (lambda: fill(decoder, "the [MASK]"), lambda: generate(decoder, "the", method="mask-predict").ids()):
+        with pytest.raises(
+            UnsupportedError, match="trained under the mask causal: at a blank it expects the word after"
+        ):
+            asked()
 
 
 def test_wrong_use() -> None:

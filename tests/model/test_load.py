@@ -19,7 +19,8 @@ from torch import Tensor
 from contract.families import FAMILIES, HEADS, random_ids, tiny
 from contract.reference import LM, reference, run, saved
 from hub_server import HubServer
-from sightline.core.mask import Bidirectional, Causal, Prefix
+from sightline.core.mask import Bidirectional, Causal, Mask, Prefix
+from sightline.decoding.generate import end_tokens
 from sightline.errors import CheckpointError, ConfigError, NotFoundError, SightlineError
 from sightline.model.families import LAYOUTS
 from sightline.model.load import build, load
@@ -343,6 +344,22 @@ def test_masks(tmp_path: Path) -> None:
     assert load(rewrite(folder, is_decoder=True)).mask == Causal()
     loaded = load(rewrite(folder, sightline={"mask": "prefix(2) | causal"}))
     assert loaded.mask == loaded.trained_mask == Prefix(2) | Causal()
+
+
+@pytest.mark.parametrize("mask", [Causal(), Prefix(2) | Causal()], ids=str)
+def test_a_view_is_loaded_as_a_view(tmp_path: Path, mask: Mask) -> None:
+    """What the weights were trained under is not forgotten when a model is saved through another mask."""
+    view = load(tiny("bert", heads=("lm",)).with_mask(mask).save(tmp_path))
+    assert (view.mask, view.trained_mask) == (mask, Bidirectional())
+    refused(lambda: load(rewrite(tmp_path, sightline={"trained_mask": "causel"})), "config.json.*did you mean causal")
+
+
+def test_end_tokens_of_the_generation_config_come_first(tmp_path: Path) -> None:
+    folder = tiny("gpt2", heads=("lm",)).save(tmp_path)
+    rewrite(folder, eos_token_id=3)
+    assert end_tokens(load(folder)) == {3}
+    (folder / "generation_config.json").write_text('{"eos_token_id": [4, 5]}')
+    assert end_tokens(load(folder)) == {4, 5}
 
 
 # Labels

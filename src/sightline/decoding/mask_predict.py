@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.check import whole
-from sightline.decoding.rows import tokenizer_of
+from sightline.decoding.rows import learned_both_sides, tokenizer_of
 from sightline.decoding.sampling import Sampling, draw, warp
 from sightline.errors import InputError, UnsupportedError
 
@@ -77,6 +77,11 @@ def mask_id(model: Model) -> int:
         raise UnsupportedError(
             f"this {kind} has no head that fills blanks; load a checkpoint of masked language modelling, such as"
             " bert-base-uncased"
+        )
+    if not learned_both_sides(model):
+        raise UnsupportedError(
+            f"this {kind} was trained under the mask {model.trained_mask}: at a blank it expects the word after it, not"
+            " the one that is missing; use generate, which continues text"
         )
     return model.tokenizer.special.mask_id
 

@@ -89,6 +89,17 @@ def check_can_answer(model: Model) -> None:
             )
 
 
+def learned_both_sides(model: Model) -> bool:
+    """Whether the weights were trained to look ahead too, so that what stands at a blank predicts the blank itself.
+
+    A model that was trained to look back only predicts there the token after the blank.
+    """
+    if any(leaf.reads for leaf in model.trained_mask.leaves()):
+        return True
+    pair = Coordinates.consecutive(2)
+    return bool(model.trained_mask.table(pair, pair)[0, 0, 1])
+
+
 def check_can_continue(mask: Mask, prompt: int, length: int) -> None:
     """Raise UnsupportedError unless what a token sees never changes once it was read: then a cache is exact.
 

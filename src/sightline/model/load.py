@@ -98,6 +98,25 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
+def _stored_config(folder: Path) -> dict[str, Any]:
+    """config.json, with the end tokens that generation_config.json names, where it names some."""
+    stored = read_json(folder / "config.json")
+    generation = folder / "generation_config.json"
+    ends = read_json(generation).get("eos_token_id") if generation.is_file() else None
+    return stored if ends is None else {**stored, "eos_token_id": ends}
+
+
+def _trained_mask(folder: Path, stored: Mapping[str, Any], mask: Mask) -> Mask:
+    """What the weights were trained under: what `save` wrote of a view through another mask, else the mask itself."""
+    stated = stored.get("sightline")
+    if not isinstance(stated, Mapping) or "trained_mask" not in stated:
+        return mask
+    try:
+        return Mask.parse(str(stated["trained_mask"]))
+    except ConfigError as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+
+
 def _read_config(folder: Path, stored: Mapping[str, Any]) -> tuple[Layout, Any, Mask]:
     """The layout, our configuration and the mask that config.json describes."""
     path = folder / "config.json"
@@ -163,8 +182,8 @@ def load(
     """
     where = _place(device)
     folder = locate(name, revision=revision)
-    stored = read_json(folder / "config.json")
-    layout, config, trained = _read_config(folder, stored)
+    stored = _stored_config(folder)
+    layout, config, mask = _read_config(folder, stored)
     file = Spelling(layout, open_tensors(folder))
     config = _as_tied_as_stored(layout, config, file)
     heads = find_heads(layout, file, stored.get("architectures") or ())
@@ -178,7 +197,8 @@ def load(
     if new:
         warnings.warn(f"drawn at random, since the checkpoint lacks them: {_listed(list(new))}", stacklevel=2)
     parts.to(where)
-    return Model(
+    trained = _trained_mask(folder, stored, mask)
+    model = Model(
         parts.network,
         parts.heads,
         layout,
@@ -190,6 +210,7 @@ def load(
         stored_config=stored,
         new_tensors=new,
     ).eval()
+    return model if mask == trained else model.with_mask(mask)
 
 
 def build(

@@ -32,6 +32,8 @@ def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
     for stale in _STALE:
         written.pop(stale, None)
     written.update(model.layout.write_config(model.config, model.mask, heads))
+    if model.trained_mask != model.mask:
+        written["sightline"] = {**written.get("sightline", {}), "trained_mask": str(model.trained_mask)}
     written["dtype"] = str(model.dtype).removeprefix("torch.")
     if model.labels is not None:
         written["id2label"] = {str(index): label for index, label in enumerate(model.labels)}

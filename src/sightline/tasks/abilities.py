@@ -16,6 +16,7 @@ import torch
 
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
+from sightline.decoding.rows import learned_both_sides
 from sightline.tasks.drawing import size_of
 
 if TYPE_CHECKING:
@@ -104,6 +105,9 @@ def _fill(model: Model) -> Ability:
         return Ability(False, "it came without a tokenizer, which would know the mask token")
     if not _has_blank(model):
         return Ability(False, "its vocabulary has no mask token, so nobody taught it to fill blanks")
+    if not learned_both_sides(model):
+        how = f"trained under {model.trained_mask}, at a blank it expects the word after it"
+        return Ability(False, how)
     if _unordered(model):
         return Ability(False, _unordered(model))
     return Ability(True, _SIDES[looks(model.mask, model.config.positions)] + _retrained(model))
@@ -120,7 +124,7 @@ def _generate(model: Model) -> Ability:
         return Ability(True, f"autoregressive: token by token, each from those before it{ids}{_retrained(model)}")
     if sight == "back, after a prefix":
         return Ability(True, f"autoregressive, after a prompt that fills the prefix{ids}{_retrained(model)}")
-    if _has_blank(model):
+    if _has_blank(model) and learned_both_sides(model):
         return Ability(True, f"mask-predict: all blanks at once, refined in rounds{_retrained(model)}")
     return Ability(
         False,
