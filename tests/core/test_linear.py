@@ -315,7 +315,7 @@ def test_gradients_take_the_plain_path() -> None:
     assert asked(layer) == 1
     with torch.enable_grad():
         layer(x)
-    assert layer.packed.packed is None  # training holds no second copy of its weights
+    assert layer.packed.held is None  # training holds no second copy of its weights
 
 
 def test_autocast_takes_the_plain_path() -> None:
@@ -356,3 +356,19 @@ def test_a_processor_that_packs_nothing_computes_plainly(monkeypatch: pytest.Mon
 def test_unlike_types_are_refused_as_pytorch_refuses_them() -> None:
     with pytest.raises(RuntimeError, match="same dtype"):
         Linear(16, 12)(torch.randn(3, 16, dtype=torch.float64))
+
+
+@needs_packing
+def test_a_copy_given_up_by_another_thread_is_still_used_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While one thread asks for the packed weight, another may train with the same layer, and gives it up."""
+    layer, x = Linear(8, 8), torch.randn(3, 8)
+    with torch.no_grad():
+        expected = layer(x)
+        is_set_to = Tensor.is_set_to
+
+        def meanwhile(held: Tensor, weight: Tensor) -> bool:
+            layer.packed.forget()
+            return is_set_to(held, weight)
+
+        monkeypatch.setattr(Tensor, "is_set_to", meanwhile)
+        assert torch.equal(layer(x), expected)

@@ -47,21 +47,21 @@ class PackedWeight:
     """
 
     def __init__(self) -> None:
-        self.source: Tensor | None = None  # held so that its memory cannot become another weight's
-        self.state = (-1, -1)  # the weight's version, the optimizers' steps
-        self.packed: Tensor | None = None
+        # One value, replaced as a whole: another thread may ask for the copy while this one gives it up.
+        self.held: tuple[Tensor, tuple[int, int], Tensor] | None = None  # the weight, its state, the copy
 
     def forget(self) -> None:
         """Give the copy up; the next use makes it anew."""
-        self.source = self.packed = None
+        self.held = None
 
     def of(self, weight: Tensor) -> Tensor:
         """The packed form of `weight` (out, in)."""
-        source, state = self.source, (weight._version, _Steps.taken)
-        if source is None or self.state != state or not source.is_set_to(weight):
-            self.packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
-            self.source, self.state = weight.detach(), state
-        return self.packed  # type: ignore[return-value]
+        held, state = self.held, (weight._version, _Steps.taken)
+        if held is None or held[1] != state or not held[0].is_set_to(weight):
+            packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), None)
+            # The weight is held too, so that its memory cannot become another's.
+            held = self.held = weight.detach(), state, packed
+        return held[2]
 
     def __deepcopy__(self, memo: dict[int, object]) -> PackedWeight:
         return PackedWeight()
