@@ -1,5 +1,7 @@
 """Taps: what is recorded is what the definition says, whichever kernel ran, and recording changes nothing."""
 
+from threading import Thread
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -203,3 +205,15 @@ def test_one_recording_inside_another() -> None:
             network(torch.randn(1, 2, WIDTH, dtype=torch.float64), sight)
         assert hooks(network) == 1
     assert (list(outer), list(inner)) == (["stack.blocks.0.output"], ["stack.blocks.1.output"])
+
+
+def test_what_another_thread_asks_is_not_recorded() -> None:
+    network, x = model(), torch.randn(2, 3, WIDTH, dtype=torch.float64)
+    sight = Sight(Causal(), Coordinates.consecutive(3))
+    with torch.no_grad(), taps.record(network, "*.output") as seen:
+        network(x, sight)
+        before = dict(seen)
+        other = Thread(target=network, args=(2 * x, sight))
+        other.start()
+        other.join()
+    assert all(seen[name] is value for name, value in before.items())

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from threading import get_ident
 from typing import Any
 
 from torch import Tensor, nn
@@ -67,7 +68,8 @@ def names(model: nn.Module) -> list[str]:
 def record(model: nn.Module, *patterns: str) -> Iterator[dict[str, Tensor]]:
     """Record the taps whose names match any of the patterns (`*` and `?` as in file names) while the block runs.
 
-    Raises InputError for a pattern that matches nothing. A tap that is passed several times keeps the last result.
+    Raises InputError for a pattern that matches nothing. A tap that is passed several times keeps the last result. What
+    other threads ask the model meanwhile is not recorded.
 
         with record(model, "*.attention.weights") as seen:
             model(**inputs)
@@ -78,10 +80,12 @@ def record(model: nn.Module, *patterns: str) -> Iterator[dict[str, Tensor]]:
         if not any(fnmatchcase(name, pattern) for name in present):
             raise InputError(f"no tap is named {pattern!r}; this model has {len(present)}, such as {list(present)[:3]}")
     seen: dict[str, Tensor] = {}
+    thread = get_ident()
 
     def keep(name: str, read: Reader) -> Callable[[Any, tuple[Any, ...], Tensor], None]:
         def hook(module: Any, given: tuple[Any, ...], result: Tensor) -> None:
-            seen[name] = read(module, given, result)
+            if get_ident() == thread:
+                seen[name] = read(module, given, result)
 
         return hook
 
