@@ -195,6 +195,13 @@ def test_what_follows_continues_each_row_from_its_last_real_token() -> None:
     assert at.following(2).position.tolist() == [[2, 3], [3, 4], [1, 2], [2, 3]]
     assert at.following(2).real is None
     assert at.following(0).tokens == 0
+    assert Coordinates.padded(bools("...", "..x")).following(2).position.tolist() == [[0, 1], [1, 2]]
+    chosen = Coordinates(
+        position=torch.tensor([[5, 6, 0]]), real=bools("xx.", ".xx"), token_type=torch.tensor([[1, 1, 0]])
+    )
+    follows = chosen.following(1)
+    assert follows.position.tolist() == [[7], [1]]
+    assert follows.token_type is not None and follows.token_type.tolist() == [[1], [0]]
     documents = torch.tensor([[0, 0, 1], [2, 2, 2]])
     packed = Coordinates(
         position=torch.tensor([[0, 1, 0], [0, 1, 2]]), document=documents, token_type=1 - documents % 2

@@ -121,9 +121,19 @@ class Coordinates:
         if self.rank is not None:
             raise InputError("tokens that continue a permuted row need ranks of their own; pass ranks")
         steps = torch.arange(1, tokens + 1, device=self.position.device)
-        last = [None if t is None else t[:, -1:].expand(-1, tokens) for t in (self.document, self.token_type)]
+        last = self._last_real()
+        document, token_type = (None if t is None else t.expand(-1, tokens) for t in (last.document, last.token_type))
         start = None if self.start is None else self.end
-        return Coordinates(position=self.position[:, -1:] + steps, document=last[0], token_type=last[1], start=start)
+        return Coordinates(position=last.position + steps, document=document, token_type=token_type, start=start)
+
+    def _last_real(self) -> Coordinates:
+        """Each row's last real token, (B, 1); of a row that has none yet, position −1, so that 0 is the next."""
+        if self.real is None:
+            return self.slice(self.tokens - 1, self.tokens)
+        index = torch.arange(self.tokens, device=self.position.device)
+        place = torch.where(self.real, index, -1).amax(-1, keepdim=True)
+        last = self.each(lambda t: t.expand(len(place), -1).gather(1, place.clamp(min=0)))
+        return replace(last, position=torch.where(place < 0, -1, last.position))
 
     def as_queries(self) -> Coordinates:
         """Every field (B, T, 1), to be compared with keys (B, 1, T)."""
