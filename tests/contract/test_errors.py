@@ -11,7 +11,7 @@ import torch
 
 from contract.families import HEADS, VOCABULARY, families, random_ids, tiny
 from sightline.core.cache import KeyValueCache
-from sightline.core.mask import Causal, Permuted
+from sightline.core.mask import Bidirectional, Causal, Permuted
 from sightline.errors import ConfigError, InputError, SightlineError, UnsupportedError
 from sightline.model.load import build
 from sightline.model.model import Model
@@ -94,7 +94,51 @@ def test_a_cache_that_does_not_fit(family: str, padded: bool) -> None:
         refused(lambda: model(IDS.repeat(2, 1), cache=cache), InputError, "the cache holds 2 rows and 4 came")
         refused(lambda: model(IDS, attention_mask=holes, cache=cache), InputError, "padding among tokens that follow")
         refused(lambda: model(random_ids(2, 21), cache=cache), InputError, "24")
+        hides = torch.cat([0 * ONES, ONES], 1)
+        refused(lambda: model(IDS, attention_mask=hides, cache=cache), InputError, "that the cache holds as real")
     refused(lambda: model(IDS, cache=KeyValueCache()), UnsupportedError, r"under torch\.no_grad\(\)")
+
+
+@families("errors")
+def test_a_pass_that_broke_off_leaves_no_cache_to_go_on_with(family: str) -> None:
+    """Half of it would be remembered under the wrong positions."""
+    model = tiny(family, heads=()).with_mask(Causal())
+    for started in (False, True):
+        cache = KeyValueCache()
+        with torch.no_grad():
+            if started:
+                model(IDS[:, :2], cache=cache)
+        refused(lambda cache=cache: model(IDS, cache=cache), UnsupportedError, r"under torch\.no_grad\(\)")
+        with torch.no_grad():
+            refused(lambda cache=cache: model(IDS, cache=cache), InputError, "broke off .* make a new cache")
+
+
+@families("errors")
+def test_a_refused_call_leaves_the_cache_as_it_was(family: str) -> None:
+    model, cache = tiny(family, heads=()).with_mask(Causal()), KeyValueCache()
+    with torch.no_grad():
+        model(IDS[:, :3], cache=cache)
+        refused(lambda: model(IDS[:1], cache=cache), InputError, "the cache holds 2 rows and 1 came")
+        went_on = model(IDS[:, 3:], cache=cache).last_hidden_state
+        assert torch.allclose(went_on, model(IDS).last_hidden_state[:, 3:])
+
+
+@families("errors")
+def test_positions_that_go_back_would_show_a_causal_mask_the_future(family: str) -> None:
+    model, says = tiny(family, heads=()).with_mask(Causal()), "would see later ones; .* pass documents"
+    again = torch.tensor([[0, 1, 2, 0, 1]])
+    refused(lambda: model(IDS, position_ids=again), InputError, says)
+    refused(lambda: model(IDS, position_ids=torch.zeros(1, 5).long()), InputError, says)
+    cache = KeyValueCache()
+    with torch.no_grad():
+        model(IDS, cache=cache)
+        refused(lambda: model(IDS, position_ids=torch.arange(5), cache=cache), InputError, says)
+        model(IDS, position_ids=torch.arange(7, 12), cache=cache)
+        model(IDS, position_ids=again, documents=torch.tensor([[0, 0, 0, 1, 1]]))
+        model(IDS, position_ids=again, allowed=torch.ones(1, 5, 5).bool())
+        model.with_mask(Bidirectional())(IDS, position_ids=again)
+        real = torch.tensor([[0, 0, 1, 1, 1], [1, 1, 1, 1, 0]])
+        model(IDS, real, position_ids=torch.tensor([[1, 1, 0, 1, 2], [0, 1, 2, 3, 1]]))
 
 
 @families("errors")
@@ -151,7 +195,7 @@ def test_what_is_right_is_not_refused(family: str) -> None:
     with torch.no_grad():
         model(torch.tensor([[0]]))
         model(torch.full((1, 24), VOCABULARY - 1))
-        model(IDS, position_ids=torch.full((5,), 23))
+        model(IDS, position_ids=torch.arange(19, 24))
         expected = model(IDS).last_hidden_state
         for dtype in (torch.uint8, torch.int8, torch.int16, torch.int32):
             assert torch.equal(model(IDS.to(dtype)).last_hidden_state, expected)

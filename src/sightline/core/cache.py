@@ -21,6 +21,8 @@ from sightline.errors import ConfigError, InputError, UnsupportedError
 
 KeyValue = tuple[Tensor, Tensor]
 
+_BROKEN = "an earlier pass with this cache broke off and left a part of it behind; make a new cache"
+
 
 class LayerCache(Protocol):
     """One layer's part of a cache. Every layer calls both, in this order."""
@@ -39,6 +41,10 @@ class StackCache(Protocol):
     def coordinates(self) -> Coordinates | None:
         """Of the tokens that are remembered; None before the first."""
 
+    @property
+    def rows(self) -> int | None:
+        """How many rows are remembered; None before the first pass."""
+
     def announce(self, new: Coordinates) -> Coordinates:
         """Say which tokens come; returns the coordinates of all that will answer them, remembered ones first."""
 
@@ -50,6 +56,7 @@ class _Forgetful:
     """Remembers nothing, for a stack and for each of its layers: the cache of training and of a single forward pass."""
 
     coordinates = None
+    rows = None
 
     def announce(self, new: Coordinates) -> Coordinates:
         return new
@@ -97,6 +104,7 @@ class _Store:
         self.capacity, self.axis = capacity, axis
         self.buffers: list[Tensor] = []
         self.begin = self.end = 0
+        self.passes = 0
 
     def append(self, new: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         rows, count = new[0].shape[0], new[0].shape[self.axis]
@@ -109,6 +117,7 @@ class _Store:
         for buffer, part in zip(self.buffers, new, strict=True):
             buffer.narrow(self.axis, self.end, count).copy_(part)
         self.end += count
+        self.passes += 1
         return self.kept()
 
     def kept(self) -> tuple[Tensor, ...]:
@@ -144,6 +153,7 @@ class _Store:
     def copy(self) -> _Store:
         twin = _Store(self.capacity, self.axis)
         twin.buffers, twin.begin, twin.end = [b.clone() for b in self.buffers], self.begin, self.end
+        twin.passes = self.passes
         return twin
 
 
@@ -202,21 +212,36 @@ class Cache:
         self.kind, self.capacity, self.window = kind, capacity, window
         self.coordinates: Coordinates | None = None
         self.stores: dict[int, _Store] = {}
+        self.passes = 0  # announced; a layer that has seen fewer was left out by a pass that broke off
 
     @property
     def length(self) -> int:
         """How many tokens are remembered."""
         return 0 if self.coordinates is None else self.coordinates.tokens
 
+    @property
+    def rows(self) -> int | None:
+        """How many rows are remembered; None before the first pass."""
+        held = next((store.buffers[0] for store in self.stores.values() if store.buffers), None)
+        return None if held is None else held.shape[0]
+
     def announce(self, new: Coordinates) -> Coordinates:
-        """Say which tokens come; returns the coordinates of all that will answer them, remembered ones first."""
+        """Say which tokens come; returns the coordinates of all that will answer them, remembered ones first.
+
+        Raises InputError where an earlier pass broke off, and some layers remember what others do not.
+        """
+        if any(store.passes < self.passes for store in self.stores.values()):
+            raise InputError(_BROKEN)
         answering = new if self.coordinates is None else self.coordinates.then(new)
         self.coordinates = answering if self.window is None else _latest(answering, self.window)
+        self.passes += 1
         return answering
 
     def layer(self, index: int) -> LayerCache:
         """The part of layer `index`, told how many tokens to keep: those that `announce` kept."""
         if index not in self.stores:
+            if self.passes > 1:
+                raise InputError(_BROKEN)
             room = self.capacity if self.window is None else max(self.capacity, 2 * self.window)
             self.stores[index] = _Store(room, axis=2 if self.kind is _KeyValueLayer else 1)
         return self.kind(self.stores[index], self.length)
@@ -250,7 +275,7 @@ class Cache:
     def fork(self) -> Cache:
         """An independent copy: two continuations of one past."""
         twin = Cache(self.kind, capacity=self.capacity, window=self.window)
-        twin.coordinates = self.coordinates
+        twin.coordinates, twin.passes = self.coordinates, self.passes
         twin.stores = {index: store.copy() for index, store in self.stores.items()}
         return twin
 

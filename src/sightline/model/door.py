@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sightline.core.cache import StackCache
 from sightline.core.coordinates import Coordinates
+from sightline.core.mask import Causal, Mask
 from sightline.errors import InputError, UnsupportedError
 
 
@@ -54,7 +55,7 @@ def check_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None, vocabul
     return ids.long()
 
 
-def _real(attention_mask: Tensor, rows: int, tokens: int, past: int) -> Tensor | None:
+def _real(attention_mask: Tensor, rows: int, tokens: int, past: Coordinates | None) -> Tensor | None:
     """Which of the new tokens are real; None where the host sees that all are."""
     mask = _a_tensor("attention_mask", attention_mask)
     if mask.dim() != 2:
@@ -62,8 +63,9 @@ def _real(attention_mask: Tensor, rows: int, tokens: int, past: int) -> Tensor |
             f"attention_mask has shape {tuple(mask.shape)}; it must be (batch, tokens), 1 for real tokens and 0 for"
             " padding (who may attend to whom is allowed=, bool (batch, query, key), True where attention is allowed)"
         )
-    if mask.shape == (rows, past + tokens) and past:
-        mask = mask[:, past:]  # transformers passes the mask of the remembered tokens again
+    if past is not None and mask.shape == (rows, past.tokens + tokens):
+        _check_remembered(mask[:, : past.tokens], past)
+        mask = mask[:, past.tokens :]  # transformers passes the mask of the remembered tokens again
     if mask.shape != (rows, tokens):
         raise InputError(f"attention_mask has shape {tuple(mask.shape)}, the tokens {(rows, tokens)}; they must agree")
     if mask.device.type == "cpu":
@@ -75,6 +77,17 @@ def _real(attention_mask: Tensor, rows: int, tokens: int, past: int) -> Tensor |
         if bool(mask.all()):
             return None
     return mask.bool()
+
+
+def _check_remembered(mask: Tensor, past: Coordinates) -> None:
+    """Raise InputError where tokens that a cache holds as real are called padding now."""
+    if mask.device.type == past.position.device.type == "cpu":
+        held = torch.ones_like(mask, dtype=torch.bool) if past.real is None else past.real
+        if bool((held & ~mask.bool()).any()):
+            raise InputError(
+                "attention_mask calls tokens padding that the cache holds as real; pass the mask with the tokens that"
+                " it belongs to, from the first call on"
+            )
 
 
 def check_allowed(allowed: Tensor, rows: int) -> Tensor:
@@ -122,11 +135,11 @@ def coordinates_of(
     """
     rows, count = tokens.shape[:2]
     past = cache.coordinates
-    if past is not None and past.batch not in (1, rows):
+    if cache.rows not in (None, rows):
         raise InputError(
-            f"the cache holds {past.batch} rows and {rows} came; expand or reorder it first, or make a new one"
+            f"the cache holds {cache.rows} rows and {rows} came; expand or reorder it first, or make a new one"
         )
-    real = None if attention_mask is None else _real(attention_mask, rows, count, 0 if past is None else past.tokens)
+    real = None if attention_mask is None else _real(attention_mask, rows, count, past)
     if past is not None and real is None:
         at = replace(past, rank=None).following(count)
     elif past is not None:
@@ -150,6 +163,30 @@ def coordinates_of(
     )
     _check_positions(at, config.positions)
     return at
+
+
+def check_order(at: Coordinates, mask: Mask, past: Coordinates | None) -> None:
+    """Raise InputError where positions that the caller chose go back within a text under a mask that goes by them.
+
+    A causal mask says who is earlier by position, so that tokens would quietly see what stands after them.
+    """
+    causal = any(isinstance(leaf, Causal) for leaf in mask.leaves())
+    on_host = all(each.position.device.type == "cpu" for each in (at, past) if each is not None)
+    if not causal or at.document is not None or not on_host:
+        return
+    before = -1 if past is None else _real_positions(past).amax(-1, keepdim=True)
+    here = _real_positions(at)  # (B, T)
+    reached = torch.cat([torch.zeros_like(here[:, :1]) + before, here], 1).cummax(-1).values[:, :-1]
+    if bool(((here >= 0) & (here <= reached)).any()):
+        raise InputError(
+            f"position_ids repeat or go back within a row, and the mask {mask} goes by them: tokens would see later"
+            " ones; where a row packs several texts, pass documents (batch, tokens) too"
+        )
+
+
+def _real_positions(at: Coordinates) -> Tensor:
+    """Positions (B, T), −1 where padded."""
+    return at.position if at.real is None else torch.where(at.real, at.position, -1)
 
 
 def _check_positions(at: Coordinates, positions: int) -> None:

@@ -25,7 +25,7 @@ from sightline.core.mask import Mask
 from sightline.core.sight import Sight
 from sightline.core.taps import record
 from sightline.errors import ConfigError, UnsupportedError
-from sightline.model.door import check_allowed, check_tokens, coordinates_of
+from sightline.model.door import check_allowed, check_order, check_tokens, coordinates_of
 from sightline.model.output import Output
 from sightline.text.tokenizer import Tokenizer
 from sightline.weights.layout import Layout
@@ -108,7 +108,8 @@ class Model(nn.Module):
         input_ids        (B, T); or inputs_embeds (B, T, W) in their place
         attention_mask   (B, T), 1 real and 0 padding, on either side; default: nothing is padded
         token_type_ids   (B, T), for networks that have token types
-        position_ids     (B, T); default: index minus leading padding
+        position_ids     (B, T), from 0 in every family (transformers' RoBERTa counts from 2); default: index minus
+                         leading padding
         allowed          bool (B, T, K), True where attention is allowed; and-ed to the mask
         ranks            (B, T), places in an order, for a Permuted mask
         documents        (B, T), which of several packed texts a token belongs to
@@ -120,9 +121,10 @@ class Model(nn.Module):
         """
         memory = FORGETFUL if cache is None else cache
         tokens = check_tokens(input_ids, inputs_embeds, self.config.vocabulary, self.config.width)
-        at = coordinates_of(
-            tokens, attention_mask, token_type_ids, position_ids, ranks, documents, memory, self.config
-        ).to(self.device)
+        at = coordinates_of(tokens, attention_mask, token_type_ids, position_ids, ranks, documents, memory, self.config)
+        if position_ids is not None and allowed is None:
+            check_order(at, self.mask, memory.coordinates)
+        at = at.to(self.device)
         sight = Sight(
             self.mask,
             at,
