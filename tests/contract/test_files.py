@@ -89,6 +89,7 @@ HEAD_SETS = [(family, (head,)) for family in HEADS for head in HEADS[family]] + 
     ("bert", ("lm", "next_sentence")),
     ("bert", ("lm", "classifier", "span")),
     ("bert", ("lm", "tagger")),
+    ("bert", ("pooler", "tagger")),  # as older files of taggers are, which a classifier of rows would fit too
     ("roberta", HEADS["roberta"]),
     ("distilbert", ("lm", "classifier", "span")),
     ("gpt2", ()),
