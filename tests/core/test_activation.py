@@ -1,5 +1,7 @@
 """Activations: each name gives what it gives in transformers, where checkpoints take their names from."""
 
+import pickle
+
 import pytest
 import torch
 from transformers.activations import ACT2FN
@@ -25,3 +27,8 @@ def test_every_name_without_weights_is_known() -> None:
 def test_another_name_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(ConfigError, match=f"activation='{name}' is not known; choose one of gelu, gelu_10"):
         activation(name)
+
+
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_an_activation_is_found_by_another_process(name: str) -> None:
+    assert pickle.loads(pickle.dumps(activation(name))) is activation(name)

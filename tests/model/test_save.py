@@ -2,6 +2,7 @@
 
 import copy
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,18 @@ def test_a_family_with_another_familys_tokenizer(tmp_path: Path) -> None:
             ours, theirs = model(**encoding).last_hidden_state, network(**encoding).last_hidden_state
         assert torch.allclose(ours[encoding["attention_mask"].bool()], theirs[encoding["attention_mask"].bool()])
     assert tokenizer.makes_types  # the caller's own is as it was
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_can_be_sent_to_another_process(family: str) -> None:
+    """As DataLoader workers, torch.multiprocessing and `torch.save(model)` do it."""
+    model, ids = tiny(family, heads=("lm",)).with_mask(Causal()), random_ids(1, 4)
+    twin = pickle.loads(pickle.dumps(model))
+    assert twin.layout is model.layout
+    assert repr(twin) == repr(model)
+    with torch.no_grad():
+        expected = model.logits(model(ids).last_hidden_state)
+        assert torch.equal(twin.logits(twin(ids).last_hidden_state), expected)
+        twin.network.get_parameter("embeddings.tokens.weight").mul_(2)
+        assert not torch.equal(twin.logits(twin(ids).last_hidden_state), expected)
+        assert torch.equal(model.logits(model(ids).last_hidden_state), expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import difflib
 from collections.abc import Mapping
 from typing import Any
@@ -39,6 +40,15 @@ def layout_of(model_type: object) -> Layout:
         meant = f"did you mean {near[0]!r}?" if near else f"Sightline has {', '.join(LAYOUTS)}"
         raise ConfigError(f"there is no model type {model_type!r} here: {meant}")
     return LAYOUTS[model_type]
+
+
+def _by_name(layout: Layout) -> tuple[Any, ...] | str:
+    """How a layout travels: as the name that the other process knows it by, being made of functions."""
+    known = LAYOUTS.get(layout.model_type) is layout
+    return (layout_of, (layout.model_type,)) if known else layout.__reduce_ex__(2)
+
+
+copyreg.pickle(Layout, _by_name)
 
 
 def sized(family: str, size: str, **changes: Any) -> Any:
