@@ -163,6 +163,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a head of another layout": ({"heads": ("crf",)}, "has no head 'crf'; choose from"),
     "a setting that there is not": ({"wdith": 8}, "no such setting"),
     "no layer": ({"layers": 0}, "layers=0 must be a whole number, 1 or more"),
+    "layers without end": ({"layers": 10**9}, "layers=1000000000 is more than any network has"),
     "half a layer": ({"layers": 1.5}, "layers=1.5 must be a whole number"),
     "a width that heads do not divide": ({"width": 15}, "heads=2 does not divide width=15"),
     "no word": ({"vocabulary": 0}, "vocabulary=0"),

@@ -9,6 +9,8 @@ from sightline.core.activation import activation
 from sightline.core.check import probability, whole
 from sightline.errors import ConfigError
 
+MOST_LAYERS = 10_000  # a damaged number would build blocks until the memory is full
+
 
 def check_config(
     config: Any, *, from_zero: Iterable[str] = (), probabilities: Iterable[str], flags: Iterable[str]
@@ -21,6 +23,8 @@ def check_config(
     """
     for name in ("vocabulary", "width", "layers", "attention_heads", "inner", "positions"):
         whole(name, getattr(config, name))
+    if config.layers > MOST_LAYERS:
+        raise ConfigError(f"layers={config.layers} is more than any network has; at most {MOST_LAYERS}")
     for name in from_zero:
         whole(name, getattr(config, name), least=0)
     for name in probabilities:
