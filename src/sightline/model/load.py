@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from sightline.core.mask import Mask
 from sightline.errors import CheckpointError, ConfigError, SightlineError
@@ -49,12 +50,25 @@ def _labels(config: Mapping[str, Any], counts: Mapping[str, int]) -> tuple[str, 
     return ordered
 
 
+class _WithoutDrawing(TorchFunctionMode):
+    """PyTorch's layers draw random weights when they are made; without memory there is nothing to draw.
+
+    Trying all the same would import PyTorch's compiler, a second of every cold start.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
+
+
 class _Parts(nn.Module):
     """A network and its heads without memory yet: shapes only."""
 
     def __init__(self, layout: Layout, config: Any, heads: frozenset[str], labels: Mapping[str, int]) -> None:
         super().__init__()
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutDrawing():
             self.network = layout.network(config)
             self.heads = build_heads(layout, config, self.network, heads, labels)
 
