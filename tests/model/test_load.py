@@ -549,3 +549,9 @@ def test_no_warning_where_nothing_is_wrong(family: str, theirs: tuple[Any, Path]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert set(load(theirs[1]).heads) <= set(HEADS[family])
+
+
+@pytest.mark.parametrize("ends", ["two", [1, "a"], True, 1.5])
+def test_end_tokens_are_ids(tmp_path: Path, ends: object) -> None:
+    folder = rewrite(tiny("gpt2", heads=("lm",)).save(tmp_path), eos_token_id=ends)
+    refused(lambda: load(folder), "eos_token_id .* is no token id")

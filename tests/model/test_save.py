@@ -154,3 +154,15 @@ def test_a_model_can_be_sent_to_another_process(family: str) -> None:
         twin.network.get_parameter("embeddings.tokens.weight").mul_(2)
         assert not torch.equal(twin.logits(twin(ids).last_hidden_state), expected)
         assert torch.equal(model.logits(model(ids).last_hidden_state), expected)
+
+
+def test_nothing_of_an_earlier_model_is_read_with_the_new_one(tmp_path: Path) -> None:
+    """Saved = loaded, also in a folder that held a model with a tokenizer, poolings and settings of its own."""
+    folder = build("gpt2", "tiny", tokenizer=learned("gpt2"), dtype=torch.float64).save(tmp_path)
+    (folder / "generation_config.json").write_text('{"eos_token_id": 7}')
+    (folder / "modules.json").write_text("[]")
+    (folder / "notes.txt").write_text("mine")
+    model = tiny("bert", heads=("lm",))
+    loaded = load(model.save(folder))
+    assert (loaded.tokenizer, loaded.embedding, loaded.stored_config.get("eos_token_id")) == (None, None, None)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors", "notes.txt"]

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 import tokenizers
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from sightline.errors import InputError
 from sightline.text.tokenizer import Tokenizer
+from sightline.text.tokenizer_files import load_tokenizer
 
 
 def fresh(tokenizer: Tokenizer) -> Tokenizer:
@@ -56,14 +58,14 @@ def test_a_row_is_the_same_alone_and_in_any_batch(wordpiece: Tokenizer) -> None:
     [
         ([], None, {}, "at least one text"),
         (7, None, {}, "texts is int 7"),
-        (["a", None], None, {}, "row 1 is NoneType None"),
-        (["a", ["b"]], None, {}, "row 1 is list"),
-        (b"bytes", None, {}, "row 0 is int"),
+        (["a", None], None, {}, "row 2 is NoneType None"),
+        (["a", ["b"]], None, {}, "row 2 is list"),
+        (b"bytes", None, {}, "row 1 is int"),
         (["a", "b"], ["c"], {}, "2 texts but 1 pairs"),
-        (["a"], [3], {}, "second text of row 0 is int 3"),
-        (["a", "b\ud83d"], None, {}, "row 1 is not valid Unicode at character 1"),
-        (["a"], ["\ud83d"], {}, "row 0 is not valid Unicode"),
-        (["a", "a b c d e"], None, {"max_length": 5}, "row 1 has 7 tokens, more than max_length 5; pass truncation"),
+        (["a"], [3], {}, "second text of row 1 is int 3"),
+        (["a", "b\ud83d"], None, {}, "row 2 is not valid Unicode at character 1"),
+        (["a"], ["\ud83d"], {}, "row 1 is not valid Unicode"),
+        (["a", "a b c d e"], None, {"max_length": 5}, "row 2 has 7 tokens, more than max_length 5; pass truncation"),
         (["a b c"], None, {"max_length": 2, "truncation": True}, "no room for text beside 2 special"),
         (["a"], None, {"max_length": 0}, "max_length is 0"),
         (["a"], None, {"truncation": True}, "pass max_length"),
@@ -79,9 +81,9 @@ def test_a_wrong_call_says_what_is_wrong(
 
 def test_an_empty_text_needs_some_token(wordpiece: Tokenizer, bytelevel: Tokenizer) -> None:
     assert wordpiece("").real == (2,)
-    with pytest.raises(InputError, match=r"row 1 .* gives no tokens"):
+    with pytest.raises(InputError, match=r"row 2 .* gives no tokens"):
         bytelevel(["a", ""])
-    with pytest.raises(InputError, match=r"row 0 .* gives no tokens"):
+    with pytest.raises(InputError, match=r"row 1 .* gives no tokens"):
         wordpiece(" ", add_special_tokens=False)
 
 
@@ -173,3 +175,11 @@ def test_a_tokenizer_travels_to_other_processes(wordpiece: Tokenizer) -> None:
     for other in (pickle.loads(pickle.dumps(wordpiece)), copy.deepcopy(wordpiece)):
         assert other.encode("played") == wordpiece.encode("played")
         assert other.special == wordpiece.special
+
+
+def test_a_token_that_a_vocabulary_file_names_twice_takes_no_id_from_the_last(tmp_path: Path) -> None:
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "the", "sat"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words) + "\n")
+    tokenizer = load_tokenizer(tmp_path, model_type="bert")
+    assert len(tokenizer) == len(words)
+    assert tokenizer.decode(tokenizer.encode("the cat sat", add_special_tokens=False)) == "the cat sat"

@@ -45,8 +45,14 @@ def _root(
     pass
 
 
+def _leave_stdout() -> None:
+    """What is still to be written goes nowhere, so that Python's own flush at exit is quiet."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit code: 0, 1 for a check that failed, 2 for wrong use, 130 for Ctrl-C."""
+    talk.print_what_can_be_printed()
     try:
         with talk.notes():
             result = app(args=None if args is None else list(args), standalone_mode=False, prog_name="sightline")
@@ -57,11 +63,16 @@ def main(args: Sequence[str] | None = None) -> int:
         talk.say(f"sightline: {error}")
         return 2
     except TyperException as error:  # wrong options; without any, the message is the help
-        talk.say(error.format_message())
+        message = error.format_message()
+        talk.say(message if "\n" in message else f"sightline: {message}")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         talk.say("Stopped.")
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's own flush at exit is quiet
+        _leave_stdout()
         return 1
+    except OSError as error:  # stdout on a full disk, no memory to map a file into
+        talk.say(f"sightline: the system refused: {error.strerror or error}")
+        _leave_stdout()
+        return 2

@@ -41,12 +41,14 @@ def open_model(
 
 
 def text_or_stdin(text: str | None) -> str:
-    """The argument, or what stands on stdin; InputError where that is a terminal and nobody was told to type."""
+    """The argument, or what stands on stdin; InputError where that is closed, or a terminal and nobody was told to type."""
     if text is not None and text != "-":
         return text
-    if text is None and sys.stdin.isatty():
+    if sys.stdin is None or (text is None and sys.stdin.isatty()):
         raise InputError("there is no text; give it after the model, or pipe it in")
+    given = sys.stdin.buffer.read()  # bytes: some locales would let what is no UTF-8 pass as something else
     try:
-        return sys.stdin.read().rstrip("\n")
+        return given.decode("utf-8-sig").replace("\r\n", "\n").rstrip("\n")
     except UnicodeDecodeError as error:
-        raise InputError(f"stdin is not UTF-8: byte {error.start} cannot be read; convert it first") from None
+        place = f"byte {error.start + 1} is 0x{given[error.start]:02x}"
+        raise InputError(f"standard input is not UTF-8 text: {place}; convert it first") from None

@@ -101,7 +101,7 @@ def generate(
         rounds=rounds,
         seed=seed,
     )
-    write_out(generation, text, samples=samples, json=json, started=started)
+    write_out(generation, text, samples=samples, wanted=max_new_tokens, json=json, started=started)
 
 
 def embed(
@@ -127,7 +127,10 @@ def embed(
     from sightline.app.vectors import embed_file, embed_one_word
 
     if word is not None:
-        embed_one_word(open_model(model, revision, device, dtype, mask), file, word, json=json)
+        for option, value in {"column": column, "pooling": pooling, "normalize": normalize}.items():
+            if value is not None:
+                raise ConfigError(f"--word gives the mean of the word's tokens in one sentence; leave out --{option}")
+        embed_one_word(open_model(model, revision, device, dtype, mask), file, word, out=out, json=json)
         return
     if out is None:
         raise ConfigError("say where the vectors go: --out vectors.npy, or --out vectors.parquet")
@@ -137,7 +140,7 @@ def embed(
 
 def show(
     model: ModelName,
-    other: Annotated[str | None, typer.Argument(metavar="[OTHER]", help="A second model: what differs?")] = None,
+    other: Annotated[str | None, typer.Argument(metavar="OTHER", help="A second model: what differs?")] = None,
     json: Json = False,
     mask: MaskText = None,
     revision: Revision = None,

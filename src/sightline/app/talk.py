@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import warnings
@@ -16,8 +17,15 @@ def answer(text: str) -> None:
 
 
 def answer_json(value: Any) -> None:
-    """A JSON value for stdout, on one line."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """A JSON value for stdout, on one line; in ASCII where stdout is not UTF-8."""
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    print(json.dumps(value, ensure_ascii=not unicode), flush=True)
+
+
+def print_what_can_be_printed() -> None:
+    """From now on a character that stdout's encoding lacks comes out as a question mark, where it would be an error."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def say(text: str) -> None:

@@ -28,6 +28,13 @@ class _Counted:
             yield some
 
 
+def _say_written(out: Path, rows: int, width: int, *, json: bool) -> None:
+    if json:
+        talk.answer_json({"out": str(out), "rows": rows, "width": width})
+    else:
+        talk.answer(f"{rows} vector{'' if rows == 1 else 's'} of {width} numbers in {out}")
+
+
 def embed_file(
     model: Model, file: str, out: Path, *, column: str | None, pooling: str | None, normalize: bool | None, json: bool
 ) -> None:
@@ -38,16 +45,18 @@ def embed_file(
             embed_batches(model, read_texts(file, column), pooling=pooling, normalize=normalize, progress=advance_to)
         )
         save_vectors(out, found)
-    if json:
-        talk.answer_json({"out": str(out), "rows": found.rows, "width": found.width})
-    else:
-        talk.answer(f"{found.rows} vectors of {found.width} numbers in {out}")
+    _say_written(out, found.rows, found.width, json=json)
 
 
-def embed_one_word(model: Model, sentence: str, word: str, *, json: bool) -> None:
-    """The vector of `word` in `sentence`, on stdout."""
-    vector = [float(number) for number in embed_word(model, sentence, word)]
-    if json:
-        talk.answer_json({"sentence": sentence, "word": word, "vector": vector})
+def embed_one_word(model: Model, sentence: str, word: str, *, out: Path | None, json: bool) -> None:
+    """The vector of `word` in `sentence`, on stdout, or as the one row of `out`."""
+    if out is not None:
+        check_vectors_path(out)
+    vector = embed_word(model, sentence, word)
+    if out is not None:
+        save_vectors(out, vector[None])
+        _say_written(out, 1, len(vector), json=json)
+    elif json:
+        talk.answer_json({"sentence": sentence, "word": word, "vector": vector.tolist()})
     else:
         talk.answer(" ".join(f"{number:.6g}" for number in vector))

@@ -18,8 +18,11 @@ def _as_dict(row: list[Step]) -> dict[str, object]:
     }
 
 
-def write_out(generation: Generation, prompt: str, *, samples: int, json: bool, started: float) -> None:
-    """The prompt and what follows it: one text piece by piece, several one after another as they end."""
+def write_out(
+    generation: Generation, prompt: str, *, samples: int, wanted: int, json: bool, started: float
+) -> None:
+    """The prompt and what follows it: one text piece by piece, several numbered. Fewer tokens than `wanted`, with
+    nothing that ended the text, are explained."""
     if samples == 1 and not json:
         sys.stdout.write(prompt)
         for step in generation:
@@ -34,4 +37,6 @@ def write_out(generation: Generation, prompt: str, *, samples: int, json: bool, 
             talk.answer(f"[{number}] {prompt}{_as_dict(row)['text']}")
     seconds = time.perf_counter() - started
     tokens = sum(len(row) for row in rows)
-    talk.say(f"{tokens} tokens in {seconds:.1f} s ({tokens / seconds:.0f} a second)")
+    talk.say(f"{tokens} token{'' if tokens == 1 else 's'} in {seconds:.1f} s ({tokens / seconds:.0f} a second)")
+    if any(row and row[-1].ending == "length" and len(row) < wanted for row in rows):
+        talk.say(f"note: the model's positions are full, so there are fewer than {wanted} tokens")

@@ -1,8 +1,8 @@
 """Linear: the one place where dense layers compute, so that a faster engine is swapped in once.
 
-PyTorch's float32 matrix product reaches two fifths of what an x86 core can do when the weight lies in plain rows;
-oneDNN reaches nine tenths when the weight was packed beforehand. So a weight that is used without gradients on a CPU is
-packed at its first use, and again after it was changed (`docs/performance.md` has the measurements).
+oneDNN makes better use of an x86 core when a weight was packed beforehand than PyTorch does with one in plain rows. So
+a weight that is used without gradients on a CPU is packed at its first use, and again after it was changed
+(`docs/performance.md` has the measurements).
 """
 
 from __future__ import annotations

@@ -117,7 +117,11 @@ def _stored_config(folder: Path) -> dict[str, Any]:
     stored = read_json(folder / "config.json")
     generation = folder / "generation_config.json"
     ends = read_json(generation).get("eos_token_id") if generation.is_file() else None
-    return stored if ends is None else {**stored, "eos_token_id": ends}
+    stored = stored if ends is None else {**stored, "eos_token_id": ends}
+    ends = stored.get("eos_token_id")
+    if not all(type(token) is int for token in (ends if isinstance(ends, list) else [ends]) if token is not None):
+        raise CheckpointError(f"{folder} names an eos_token_id {ends!r} that is no token id; correct its config.json")
+    return stored
 
 
 def _trained_mask(folder: Path, stored: Mapping[str, Any], mask: Mask) -> Mask:

@@ -23,6 +23,16 @@ _STALE = (
     "custom_pipelines",
     "quantization_config",
 )
+TOKENIZER_FILES = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+]
 _SPECIAL = {"bos_token_id": "bos_id", "eos_token_id": "eos_id", "pad_token_id": "pad_id"}
 
 
@@ -62,8 +72,21 @@ def save(model: Model, folder: Path) -> Path:
     heads = frozenset(model.heads)
     save_tensors(folder, spell(model, model.layout, model.config, heads))
     write_json(folder / "config.json", _config(model, heads))
-    if model.tokenizer is not None:
-        save_tokenizer(model.tokenizer, folder)
-    if model.embedding is not None:
-        write_embedding_defaults(folder, model.embedding, model.config.width)
+    try:
+        if model.tokenizer is not None:
+            save_tokenizer(model.tokenizer, folder)
+        if model.embedding is not None:
+            write_embedding_defaults(folder, model.embedding, model.config.width)
+        _remove_earlier(model, folder)
+    except OSError as error:
+        raise CheckpointError(f"cannot write into {folder}: {error.strerror}") from error
     return folder
+
+
+def _remove_earlier(model: Model, folder: Path) -> None:
+    """Take away what an earlier model left in the folder and this one would be read with."""
+    stale = ["generation_config.json"]  # its end tokens, which came first, are in config.json now
+    stale += [] if model.tokenizer is not None else TOKENIZER_FILES
+    stale += [] if model.embedding is not None else ["modules.json", "sentence_bert_config.json"]
+    for name in stale:
+        (folder / name).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The texts that a caller hands over, checked: a wrong row is named before anything is made of it."""
+"""The texts that a caller hands over, checked: a wrong row is named, counted from 1, before anything is made of it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,14 +7,14 @@ from sightline.errors import InputError
 
 def check_texts(texts: Sequence[object], where: str = "row") -> None:
     """`InputError` for the first row that is not a str."""
-    for row, text in enumerate(texts):
+    for row, text in enumerate(texts, start=1):
         if not isinstance(text, str):
             raise InputError(f"{where} {row} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
 
 
 def check_unicode(rows: Iterable[str | tuple[str, str]]) -> None:
     """`InputError` for the first row that holds half a surrogate pair, the one kind of str that is not text."""
-    for row, text in enumerate(rows):
+    for row, text in enumerate(rows, start=1):
         try:
             "".join(text).encode()
         except UnicodeEncodeError as error:

@@ -60,8 +60,14 @@ class Tokenizer:
         self.kind: Kind = _kind(backend)
 
     def __len__(self) -> int:
-        """The number of tokens, added ones included."""
-        return self.backend.get_vocab_size()
+        """How many ids there are, those of added tokens included: one more than the highest.
+
+        A vocabulary file that names a token twice has an id that nothing uses.
+        """
+        count: int = self.backend.get_vocab_size()
+        while self.backend.id_to_token(count) is not None:
+            count += 1
+        return count
 
     def __contains__(self, token: str) -> bool:
         return self.backend.token_to_id(token) is not None
@@ -111,7 +117,7 @@ class Tokenizer:
         ids = [row.ids for row in rows]
         if [] in ids:
             row = ids.index([])
-            raise InputError(f"row {row} ({inputs[row]!r:.40}) gives no tokens; leave empty texts out")
+            raise InputError(f"row {row + 1} ({inputs[row]!r:.40}) gives no tokens; leave empty texts out")
         kept = {} if limit is None else self._kept(rows, limit, truncation)
 
         real = tuple(len(kept.get(index, row)) for index, row in enumerate(ids))
@@ -143,7 +149,7 @@ class Tokenizer:
                 continue
             if not truncation:
                 raise InputError(
-                    f"row {index} has {len(row)} tokens, more than max_length {limit}; "
+                    f"row {index + 1} has {len(row)} tokens, more than max_length {limit}; "
                     "pass truncation=True to cut its end, or split the text"
                 )
             sequences = row.sequence_ids

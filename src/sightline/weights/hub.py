@@ -81,6 +81,13 @@ def _missing_folder(path: Path) -> NotFoundError:
     return NotFoundError(f"no folder {path}: {parent.absolute()} has no {part!r}{hint}")
 
 
+def _similar(name: str, known: Sequence[str]) -> str:
+    """The hint for a name that is neither a folder nor on the hub: models of the hub and folders beside it."""
+    parent = Path(name).parent
+    candidates = [*known, *WELL_KNOWN, *(str(parent / folder) for folder in _folders_in(parent))]
+    return _nearest(name, [candidate for candidate in candidates if candidate != name])
+
+
 def _listed(names: Sequence[str]) -> str:
     return (", ".join(names[:8]) or "nothing") + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
@@ -123,20 +130,21 @@ def _host() -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _unreachable(name: str, error: BaseException | None) -> NotFoundError:
+def _unreachable(name: str, error: BaseException | None, known: Sequence[str]) -> NotFoundError:
     """Neither the hub nor the cache has it: why, and what to do."""
     from huggingface_hub import constants
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
+    hint = _similar(name, known) or ";"
     if isinstance(error, OfflineModeIsEnabled) or constants.is_offline_mode():
         place = f"the cache {constants.HF_HUB_CACHE}"
-        return NotFoundError(f"{name!r} is not in {place}, and HF_HUB_OFFLINE is set; unset it to download, once")
+        return NotFoundError(f"{name!r} is not in {place}, and HF_HUB_OFFLINE is set{hint} unset it to download, once")
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
         advice = {401: LOG_IN, 403: LOG_IN, 404: "check HF_ENDPOINT"}.get(status, "try again later")
         return NotFoundError(f"{_host()} refused {name!r} with status {status}; {advice}")
     advice = "check the connection and HF_ENDPOINT, or give a local folder"
-    return NotFoundError(f"cannot reach {_host()} to fetch {name!r}, which is not in the cache; {advice}")
+    return NotFoundError(f"cannot reach {_host()} to fetch {name!r}, which is not in the cache{hint} {advice}")
 
 
 def _partly_cached(name: str) -> NotFoundError:
@@ -151,20 +159,17 @@ def _hub_error(name: str, revision: str | None, error: Exception, known: Sequenc
     if isinstance(error, errors.GatedRepoError):
         return NotFoundError(f"{name!r} is gated: accept its terms at {_host()}/{name}, then {LOG_IN}")
     if isinstance(error, errors.RepositoryNotFoundError):
-        local = _folders_in(Path(name).parent)
-        hint = _nearest(name, [*known, *WELL_KNOWN, *(str(Path(name).parent / folder) for folder in local)])
-        return NotFoundError(
-            f"no model {name!r} at {_host()}, and no such folder{hint or ';'} if it is private, {LOG_IN}"
-        )
+        hint = _similar(name, known) or ";"
+        return NotFoundError(f"no model {name!r} at {_host()}, and no such folder{hint} if it is private, {LOG_IN}")
     if isinstance(error, errors.RevisionNotFoundError):
         advice = "give a branch, a tag or a full commit hash"
         return NotFoundError(f"{name!r} at {_host()} has no revision {revision or 'main'!r}; {advice}")
     if isinstance(error, errors.IncompleteSnapshotError):
         return _partly_cached(name)
     if isinstance(error, (errors.LocalEntryNotFoundError, errors.RevisionResolutionError)):
-        return _unreachable(name, error.__cause__)
+        return _unreachable(name, error.__cause__, known)
     if isinstance(error, errors.HfHubHTTPError):
-        return _unreachable(name, error)
+        return _unreachable(name, error, known)
     if isinstance(error, OSError) and error.errno is not None:
         return NotFoundError(f"cannot store {name!r} in the cache: {error.strerror}; free some space or set HF_HOME")
     if isinstance(error, ValueError):  # not JSON: a sign-in page, for instance
