@@ -109,6 +109,24 @@ def test_embed_gives_the_vector_of_a_word(models: dict[str, str], capsys: pytest
     numpy.testing.assert_allclose(vector, expected, rtol=1e-6)
 
 
+def test_the_vector_of_a_word_goes_to_a_file_where_one_is_named(
+    models: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "word.npy"
+    assert main(["embed", models["bert"], "The soup was hot.", "--word", "soup", "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"1 vector of 16 numbers in {out}\n"
+    expected = sl.embed_word(sl.load(models["bert"]), "The soup was hot.", "soup")
+    numpy.testing.assert_allclose(numpy.load(out), expected[None], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("wanted", "said"), [("100", True), ("2", False)])
+def test_a_text_that_ends_because_the_positions_do_says_so(
+    models: dict[str, str], capsys: pytest.CaptureFixture[str], wanted: str, said: bool
+) -> None:
+    assert main(["generate", models["gpt2"], "The soup", "-n", wanted]) == 0
+    assert ("positions are full" in capsys.readouterr().err) == said
+
+
 def test_show_tells_one_model_and_the_differences_of_two(
     models: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,6 +154,8 @@ WRONG = [
     (["embed", "{bert}", "{rows}.missing", "--out", "vectors.npy"], "missing"),
     (["embed", "{gpt2}", "{rows}", "--out", "vectors.npy", "--pooling", "cls"], "does not see"),
     (["embed", "{bert}", "The soup was hot.", "--word", "soop"], "soup"),
+    (["embed", "{bert}", "The soup was hot.", "--word", "soup", "--pooling", "cls"], "--pooling"),
+    (["embed", "{bert}", "The soup was hot.", "--word", "soup", "--out", "vectors.txt"], ".npy"),
     (["show", "{rows}"], "rows"),
     (["show", "./no-such-folder"], "no-such-folder"),
     (["show", "{bert}", "--colour", "blue"], "--colour"),
@@ -155,7 +175,7 @@ def test_wrong_use_gives_one_line_and_exit_code_2(
     captured = capsys.readouterr()
     assert says in captured.err
     assert captured.out == ""
-    assert len(captured.err.strip().splitlines()) == 1
+    assert len(captured.err.strip().splitlines()) == 1 and captured.err.startswith("sightline: ")
 
 
 def test_text_comes_from_stdin_too(models: dict[str, str]) -> None:
@@ -163,6 +183,42 @@ def test_text_comes_from_stdin_too(models: dict[str, str]) -> None:
     given = run("fill", models["bert"], "The [MASK] was hot.", "--top-k", "1")
     assert piped.returncode == given.returncode == 0
     assert piped.stdout == given.stdout != ""
+
+
+@pytest.mark.parametrize(
+    ("redirect", "code", "says"),
+    [
+        ("fill '{bert}' --top-k 1 < '{latin}'", 2, "sightline: standard input is not UTF-8 text: byte 4 is 0xe9;"),
+        ("fill '{bert}' <&-", 2, "sightline: there is no text;"),
+        ("show '{bert}' > /dev/full", 2, "sightline: the system refused: No space left on device"),
+    ],
+)
+def test_what_stands_at_the_other_end_of_a_pipe_is_named(
+    models: dict[str, str], tmp_path: Path, redirect: str, code: int, says: str
+) -> None:
+    if "/dev/full" in redirect and not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes(b"caf\xe9 [MASK]")
+    command = f"'{sys.executable}' -m sightline {redirect.format(latin=latin, **models)}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
+    assert done.returncode == code
+    assert done.stderr.startswith(says) and len(done.stderr.splitlines()) == 1
+
+
+def test_windows_files_can_be_piped_in(models: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "sightline", "fill", models["bert"], "--json"]
+    done = subprocess.run(command, input=b"\xef\xbb\xbfThe [MASK]\r\nwas hot.\r\n", capture_output=True, timeout=120)
+    assert json.loads(done.stdout)["text"] == "The [MASK]\nwas hot."
+
+
+def test_an_encoding_without_these_characters_stops_nothing(
+    models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    assert "may attend" in run("show", models["bert"]).stdout
+    filled = json.loads(run("fill", models["bert"], "The café was [MASK].", "--json").stdout)
+    assert filled["text"] == "The café was [MASK]."
 
 
 def test_a_reader_that_goes_away_is_no_error(models: dict[str, str]) -> None:

@@ -41,7 +41,7 @@ def open_model(
 
 
 def text_or_stdin(text: str | None) -> str:
-    """The argument, or what stands on stdin; InputError where that is closed, or a terminal and nobody was told to type."""
+    """The argument, or what stands on stdin; InputError where that is closed, or a terminal that nobody asked for."""
     if text is not None and text != "-":
         return text
     if sys.stdin is None or (text is None and sys.stdin.isatty()):

@@ -18,9 +18,7 @@ def _as_dict(row: list[Step]) -> dict[str, object]:
     }
 
 
-def write_out(
-    generation: Generation, prompt: str, *, samples: int, wanted: int, json: bool, started: float
-) -> None:
+def write_out(generation: Generation, prompt: str, *, samples: int, wanted: int, json: bool, started: float) -> None:
     """The prompt and what follows it: one text piece by piece, several numbered. Fewer tokens than `wanted`, with
     nothing that ended the text, are explained."""
     if samples == 1 and not json:
