@@ -274,7 +274,11 @@ def test_no_connection_and_no_copy_is_said_plainly(hub: HubServer, monkeypatch: 
     for revision in (None, "0" * 40):
         message = error_of(lambda revision=revision: locate("owner/name", revision=revision))
         assert f"cannot reach {hub.url}" in message and "HF_ENDPOINT" in message
+        assert "did you mean" not in message
+    saved_model(Path("models/reviews"))
+    assert "did you mean 'models/reviews'?" in error_of(lambda: locate("models/revews"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert "did you mean 'models/reviews'?" in error_of(lambda: locate("models/revews"))
     for revision in (None, "0" * 40):
         message = error_of(lambda revision=revision: locate("owner/name", revision=revision))
         assert "HF_HUB_OFFLINE is set" in message and constants.HF_HUB_CACHE in message
