@@ -42,3 +42,8 @@ def test_constraints_hold_for_every_computer() -> None:
 
 def test_the_package_says_its_version() -> None:
     assert sightline.__version__ == PROJECT["version"]
+
+
+def test_completion_offers_what_is_public_and_nothing_else() -> None:
+    assert {name for name in dir(sightline) if not name.startswith("_")} == set(sightline.__all__)
+    assert all(getattr(sightline, name) is not None for name in sightline.__all__)
