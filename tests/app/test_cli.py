@@ -255,3 +255,9 @@ def test_every_verb_has_help_with_an_example(capsys: pytest.CaptureFixture[str])
     for verb in [command.callback.__name__ for command in app.registered_commands if command.callback]:
         assert main([verb, "--help"]) == 0
         assert f"sightline {verb} " in capsys.readouterr().out.split("╭")[0].split("Usage", 1)[1].split("\n", 1)[1]
+
+
+def test_the_name_alone_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert "Usage: sightline" in captured.out and captured.err == ""

@@ -62,9 +62,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except SightlineError as error:
         talk.say(f"sightline: {error}")
         return 2
-    except TyperException as error:  # wrong options; without any, the message is the help
-        message = error.format_message()
-        talk.say(message if "\n" in message else f"sightline: {message}")
+    except TyperException as error:  # wrong options; without any, the help was printed and the message is empty
+        if message := error.format_message():
+            talk.say(f"sightline: {message}")
         return 2
     except (KeyboardInterrupt, typer.Abort):
         talk.say("Stopped.")
