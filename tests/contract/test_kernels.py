@@ -63,7 +63,7 @@ def check_flex(family: str, mask: Mask | None, side: str) -> None:
     assert torch.allclose(by[0][real.bool()], by[1][real.bool()], rtol=0, atol=1e-4)
 
 
-needs_a_compiler = pytest.mark.skipif(not flex_is_available("cpu"), reason="no C++ compiler: flex cannot compile")
+needs_a_compiler = pytest.mark.skipif(not flex_is_available("cpu"), reason="no C++ compiler that works here: flex")
 compiles = pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
 
 

@@ -214,7 +214,8 @@ def test_weights_are_dropped_only_in_training(route: str) -> None:
 # FlexAttention
 
 needs_compiler = pytest.mark.skipif(
-    not flex_is_available("cpu"), reason="no C++ compiler: FlexAttention cannot compile"
+    not flex_is_available("cpu"),
+    reason="no C++ compiler, or a space in the path of PyTorch: FlexAttention cannot compile",
 )
 compiles = pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
 
@@ -267,7 +268,7 @@ def test_flex_says_what_it_cannot_do(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(UnsupportedError, match='no additive scores, no dropout and no `allowed`; use "sdpa"'):
             call()
     monkeypatch.setattr(attention, "flex_is_available", lambda device: False)
-    with pytest.raises(UnsupportedError, match=r'needs a C\+\+ compiler .* found none; use "sdpa"'):
+    with pytest.raises(UnsupportedError, match=r'needs a C\+\+ compiler .* that can work here; use "sdpa"'):
         attend(query, key, value, sight)
 
 
@@ -277,6 +278,15 @@ def test_a_machine_without_a_compiler_is_known_as_one(monkeypatch: pytest.Monkey
     assert not available("cpu")
     assert not available("mps")
     assert available("cuda") in (False, True)
+
+
+def test_a_space_in_the_path_of_pytorch_keeps_its_compiler_from_working(monkeypatch: pytest.MonkeyPatch) -> None:
+    available: Callable[[str], bool] = flex_is_available.__wrapped__
+    monkeypatch.setenv("CXX", "sh")  # found on any machine; it is only looked for
+    monkeypatch.setattr(torch, "__file__", "/home/me/site-packages/torch/__init__.py")
+    assert available("cpu")
+    monkeypatch.setattr(torch, "__file__", "/home/me/my project/site-packages/torch/__init__.py")
+    assert not available("cpu")
 
 
 def test_auto_takes_flex_only_where_it_is_sparse_long_and_able(monkeypatch: pytest.MonkeyPatch) -> None:

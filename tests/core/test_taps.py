@@ -85,7 +85,7 @@ def test_what_is_recorded_is_the_definition(kernel: str, mask: Mask, at: Coordin
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
-@pytest.mark.skipif(not flex_is_available("cpu"), reason="no C++ compiler: FlexAttention cannot compile")
+@pytest.mark.skipif(not flex_is_available("cpu"), reason="no C++ compiler that works here: FlexAttention")
 def test_what_flex_hides_inside_its_kernel_is_recorded_too() -> None:
     torch._dynamo.reset()
     block, at = Block(CONFIG).eval(), Coordinates.padded(torch.tensor([[False, True, True], [True, True, False]]))

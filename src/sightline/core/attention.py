@@ -69,7 +69,9 @@ def _flex(query: Tensor, key: Tensor, value: Tensor, sight: Sight, call: _Call) 
     if call.scores is not None or call.dropout > 0 or sight.allowed is not None:
         raise UnsupportedError('the "flex" kernel takes no additive scores, no dropout and no `allowed`; use "sdpa"')
     if not flex_is_available(query.device.type):
-        raise UnsupportedError('the "flex" kernel needs a C++ compiler (Triton on a GPU) and found none; use "sdpa"')
+        raise UnsupportedError(
+            'the "flex" kernel needs a C++ compiler (Triton on a GPU) that can work here; use "sdpa"'
+        )
     output = _compiled_flex()(query, key, value, block_mask=sight.block_mask, scale=call.scale)
     return output
 
@@ -77,8 +79,10 @@ def _flex(query: Tensor, key: Tensor, value: Tensor, sight: Sight, call: _Call) 
 @cache
 def flex_is_available(device: str) -> bool:
     """Whether this machine can compile FlexAttention for `device`."""
-    if device == "cpu":
-        return shutil.which(os.environ.get("CXX", "g++")) is not None
+    if (
+        device == "cpu"
+    ):  # PyTorch hands its own folder to the C++ compiler unquoted, so a space in it breaks the command
+        return shutil.which(os.environ.get("CXX", "g++")) is not None and len(torch.__file__.split()) == 1
     from torch.utils._triton import has_triton
 
     return device == "cuda" and has_triton()
