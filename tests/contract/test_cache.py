@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -34,7 +34,6 @@ def whole(model: Model, ids: Tensor) -> Tensor:
 cut_places = st.lists(st.integers(1, TOKENS - 1), unique=True, max_size=TOKENS)
 
 
-@settings(max_examples=10)
 @given(cuts=cut_places, capacity=st.integers(1, 20), seed=st.integers(0, 5), remembers=st.booleans())
 @families("cache")
 def test_any_chunking(family: str, cuts: list[int], capacity: int, seed: int, remembers: bool) -> None:
@@ -43,7 +42,6 @@ def test_any_chunking(family: str, cuts: list[int], capacity: int, seed: int, re
     assert float((pieces(model, ids, cuts, cache) - whole(model, ids)).abs().max()) < CLOSE
 
 
-@settings(max_examples=10)
 @given(cuts=cut_places, window=st.integers(1, 6), spare=st.integers(0, 3), remembers=st.booleans())
 @families("cache")
 def test_a_window_forgets_only_what_nobody_sees(
