@@ -118,6 +118,8 @@ WRONG: list[tuple[str, bytes, str | None, str]] = [
     ("a.csv", b"id,review\n1,good\n", "revue", "has no column 'revue': did you mean 'review'"),
     ("a.csv", b"id,review\n1,good\n", "zzz", "has no column 'zzz': its columns are 'id', 'review'"),
     ("a.csv", b"id,review\n1,good\n", None, r"has the columns 'id', 'review'; say which one holds the texts"),
+    ("a.csv", b"text;label\ngood;1\n", None, "is one column, 'text;label', with ';' in it: separate columns by commas"),
+    ("a.csv", b"text\tlabel\ngood\t1\n", None, "is one column, .* by tabs in a .tsv"),
     ("a.csv", b"id,text\n1,good\n2,fine, but\n", None, r"row 2 of .*a\.csv \(line 3\) has 3 fields, its header 2"),
     ("a.csv", b"id,text\n1,good\n\n2,fine\n", None, r"row 2 of .* \(line 3\) has 0 fields"),
     ("a.csv", b'id,text\n1,"good\n', None, r"row 1 of .* cannot be read: unexpected end of data"),

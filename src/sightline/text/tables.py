@@ -105,6 +105,12 @@ def _of_csv(lines: Iterable[str], column: str | None, name: str, suffix: str) ->
     number = 0
     try:
         columns = next(rows, [])
+        other = next((sign for sign in ";\t" if len(columns) == 1 and sign in columns[0]), None)
+        if other is not None:
+            raise InputError(
+                f"the header of {name} is one column, {columns[0]!r}, with {other!r} in it: separate columns by commas"
+                " in a .csv and by tabs in a .tsv"
+            )
         index = columns.index(choose_column(columns, column, name))
         for number, row in enumerate(rows, start=1):
             if len(row) != len(columns):
