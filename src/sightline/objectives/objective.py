@@ -1,0 +1,66 @@
+"""Objective: what a model is asked in training, as a value that the training loop consumes.
+
+A loss is a set of named terms, each a sum over what was asked, how much was asked (its count) and a weight. The loss of
+an optimizer step is Σ weight · sum / count, where sum and count go over *all* micro-batches (and ranks) of the step. So
+cutting a step into micro-batches changes nothing but rounding, however unequal they are; averaging the averages of
+micro-batches would give their rows unequal weights.
+
+Shapes: B rows, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sightline.model.model import Model
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Batch:
+    """Rows that go through the model at once.
+
+    inputs   what the model is called with: input_ids, attention_mask …, each (B, T), on the host
+    targets  what is asked of them; the objective knows its shape
+    rows     the rows' numbers in the user's file: for messages
+    tokens   how many of the tokens are real: for progress
+    """
+
+    inputs: Mapping[str, Tensor]
+    targets: Tensor
+    rows: tuple[int, ...]
+    tokens: int
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its targets on `device`; the model moves its inputs itself, after looking at them."""
+        return replace(self, targets=self.targets.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Term:
+    """One part of a loss.
+
+    sum     () the sum over all that was asked of this batch, with its graph
+    count   what the sum is divided by, were this batch alone; the same number that `counts` gives
+    weight  how much this term weighs among the others
+    """
+
+    sum: Tensor
+    count: float
+    weight: float = 1.0
+
+
+class Objective(Protocol):
+    """Anything with these two methods can be trained on. Objectives are frozen dataclasses: their `repr` says all."""
+
+    def counts(self, batch: Batch) -> Mapping[str, float]:
+        """How much each term asks of this batch: known on the host, before any forward pass."""
+        ...
+
+    def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
+        """The forward pass: every term that `counts` names."""
+        ...
