@@ -1,0 +1,266 @@
+"""Which columns of a table hold the texts and the labels: the ones asked for, else the obvious ones, else an error.
+
+A column is obvious by its name, or, where no name is known, by what it holds: labels are few and repeat, texts are
+long. Names are compared without case, spaces and signs: "Review_Text" is "reviewtext". A column of row numbers is never
+one of labels. Every decision comes with a plain sentence.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sightline.errors import InputError
+
+# From the surest name to the least sure: one of a later group counts only where none of an earlier is there.
+LABEL_NAMES = (
+    ("label", "labels"),
+    (
+        "class",
+        "classes",
+        "category",
+        "categories",
+        "target",
+        "targets",
+        "intent",
+        "sentiment",
+        "gold",
+        "goldlabel",
+        "y",
+    ),
+    ("score", "rating", "stars", "similarity", "polarity", "topic", "emotion", "quality", "grade", "answer", "tag"),
+)
+TEXT_NAMES = (
+    ("text", "texts", "sentence", "sentences"),
+    ("review", "reviewtext", "reviewbody", "comment", "commenttext", "content", "tweet", "message", "body", "document"),
+    ("utterance", "sms", "post", "passage", "article", "paragraph", "phrase", "query", "question", "input", "string"),
+    ("title", "headline", "description", "summary", "x"),
+)
+PAIR_NAMES = (
+    *(("premise", "hypothesis"), ("question", "sentence"), ("question", "passage"), ("query", "document")),
+    *(
+        ("query", "passage"),
+        ("context", "question"),
+        ("text", "textpair"),
+        ("texta", "textb"),
+        ("sentencea", "sentenceb"),
+    ),
+    *(
+        (f"{name}1", f"{name}2")
+        for name in ("sentence", "text", "question", "s", "string", "sent", "query", "document")
+    ),
+    *(
+        ("1string", "2string"),
+        ("stringa", "stringb"),
+        ("questiona", "questionb"),
+        ("doc1", "doc2"),
+        ("title1", "title2"),
+    ),
+)
+_IDS = re.compile(
+    r"|id|ids|idx|index|row|rownumber|number|nr|no|key|uid|uuid|guid|pid|qid\d?|unnamed\d*|column0|oldindex|.*[a-z\d]id"
+)
+_WORDS_IN_TEXT = 3  # on average, for a column without a known name to be one of texts
+_MOST_CLASSES = 100  # in a column without a known name
+_DISTINCT = 1000  # values of a column that are remembered
+_CLEARLY = 3  # times as long as the second longest
+
+
+def plain(name: str) -> str:
+    """A column's name without case, spaces and signs."""
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def looks_like_an_id(name: str) -> bool:
+    """Whether the name is one for row numbers and keys."""
+    return _IDS.fullmatch(plain(name)) is not None
+
+
+@dataclass(kw_only=True)
+class Column:
+    """What the values of one column are like; empty ones do not count."""
+
+    name: str
+    rows: int = 0
+    words: int = 0
+    longest: int = 0
+    numbers: bool = True
+    distinct: set[int] = field(default_factory=set)  # hashes, at most _DISTINCT
+
+    def add(self, value: object) -> None:
+        text = "" if value is None else str(value)
+        if not text.strip():
+            return
+        self.rows += 1
+        self.words += len(text.split())
+        self.longest = max(self.longest, len(text))
+        if self.numbers and (isinstance(value, bool) or not _is_number(text)):
+            self.numbers = False
+        if len(self.distinct) < _DISTINCT:
+            self.distinct.add(hash(text))
+
+    @property
+    def mean_words(self) -> float:
+        return self.words / max(self.rows, 1)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether its values are few and come again, as labels do."""
+        return 2 <= len(self.distinct) <= min(_MOST_CLASSES, self.rows // 2) and self.longest <= 80
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def describe(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dict[str, Column]:
+    """What each column is like, from all rows: so that their order does not matter."""
+    found = [Column(name=name) for name in columns]
+    for row in rows:
+        for column, value in zip(found, row, strict=True):
+            column.add(value)
+    return {column.name: column for column in found}
+
+
+def listed(columns: Sequence[str]) -> str:
+    return ", ".join(map(repr, columns[:12])) + (", …" if len(columns) > 12 else "")
+
+
+def check_column(asked: str, columns: Sequence[str], name: str, option: str) -> None:
+    """InputError for a column that is not there, or is there twice; names the nearest, and lists them all."""
+    if columns.count(asked) > 1:
+        raise InputError(f"{name} has {columns.count(asked)} columns called {asked!r}; give each its own name")
+    if asked in columns:
+        return
+    spelled = {plain(column): column for column in columns}
+    near = difflib.get_close_matches(plain(asked), spelled, n=1)
+    meant = f"did you mean {spelled[near[0]]!r}? " if near else ""
+    raise InputError(f"{name} has no column {asked!r} (for {option}): {meant}its columns are {listed(columns)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The columns of texts, one or two, the one of labels, and a sentence on each that was not asked for."""
+
+    text: tuple[str, ...]
+    label: str
+    assumed: tuple[str, ...]
+
+
+def _by_name(names: Sequence[Sequence[str]], columns: Sequence[str]) -> list[str]:
+    """The columns that have a name of the surest group of which any is there."""
+    for group in names:
+        found = [column for column in columns if plain(column) in group]
+        if found:
+            return found
+    return []
+
+
+def _pairs(columns: Sequence[str]) -> list[tuple[str, str]]:
+    spelled = {plain(column): column for column in columns}
+    return [(spelled[a], spelled[b]) for a, b in PAIR_NAMES if a in spelled and b in spelled]
+
+
+def _label_by_name(columns: Sequence[str], name: str) -> tuple[str, str] | None:
+    found = _by_name(LABEL_NAMES, columns)
+    if len(found) > 1:
+        raise InputError(
+            f"{name} has more than one column that may hold the labels, {listed(found)}; name it with --label"
+            f" (label=…); its columns are {listed(columns)}"
+        )
+    return (found[0], f"The labels are in the column {found[0]!r}, by its name.") if found else None
+
+
+def _label_by_values(columns: Sequence[str], about: Mapping[str, Column], name: str) -> tuple[str, str]:
+    few = [column for column in columns if not looks_like_an_id(column) and about[column].repeats]
+    if len(few) == 1:
+        return few[0], f"The labels are in the column {few[0]!r}, the only one with few different values."
+    why = f"more than one may hold the labels, {listed(few)}" if few else "none is obviously the one of labels"
+    raise InputError(f"{name} has the columns {listed(columns)}, and {why}; name it with --label (label=…)")
+
+
+def _text_by_name(columns: Sequence[str], name: str) -> tuple[tuple[str, ...], str] | None:
+    pairs = _pairs(columns)
+    if len(pairs) > 1:
+        raise InputError(
+            f"{name} has more than one pair of columns that may hold the texts, {' and '.join(map(listed, pairs))};"
+            " name one column or two with --text (text=…)"
+        )
+    if pairs:
+        a, b = pairs[0]
+        return pairs[0], f"Each row is a pair of texts, in the columns {a!r} and {b!r}, by their names."
+    found = _by_name(TEXT_NAMES, columns)
+    if len(found) > 1:
+        raise InputError(
+            f"{name} has more than one column that may hold the texts, {listed(found)}; name one, or two for pairs,"
+            f" with --text (text=…); its columns are {listed(columns)}"
+        )
+    return ((found[0],), f"The texts are in the column {found[0]!r}, by its name.") if found else None
+
+
+def _text_by_values(columns: Sequence[str], about: Mapping[str, Column], name: str) -> tuple[tuple[str, ...], str]:
+    words = [column for column in columns if about[column].rows and not about[column].numbers]
+    long = sorted((c for c in words if about[c].mean_words >= _WORDS_IN_TEXT), key=lambda c: -about[c].mean_words)
+    if long and (len(long) == 1 or about[long[0]].mean_words >= _CLEARLY * about[long[1]].mean_words):
+        which = "the longest one" if len(columns) > 1 else "the only one left"
+        return (long[0],), f"The texts are in the column {long[0]!r}, {which}."
+    named = [column for column in words if not looks_like_an_id(column)]
+    if not long and len(named) == 1:
+        return (named[0],), f"The texts are in the column {named[0]!r}, the only one left."
+    why = f"more than one may hold the texts, {listed(long)}" if long else "none is obviously the one of texts"
+    raise InputError(
+        f"{name} has the columns {listed(columns)}, and {why}; name one, or two for pairs, with --text (text=…)"
+    )
+
+
+def choose_columns(
+    columns: Sequence[str],
+    *,
+    text: Sequence[str] | None,
+    label: str | None,
+    name: str,
+    values: Callable[[], Mapping[str, Column]],
+) -> Chosen:
+    """The columns of texts and labels of the table `name`.
+
+    text, label  what was asked for, or None
+    values       what the columns are like; called only where names do not decide
+
+    Raises InputError that lists the columns and says which option to give: no such column, none or several that fit.
+    """
+    if text is not None:
+        if isinstance(text, str) or not 1 <= len(text) <= 2 or len(set(text)) != len(text):
+            raise InputError(f"the texts are in one column, or in two for pairs; --text (text=…) names {text!r}")
+        for column in text:
+            check_column(column, columns, name, "--text")
+    if label is not None:
+        check_column(label, columns, name, "--label")
+        if text is not None and label in text:
+            raise InputError(f"the column {label!r} of {name} cannot hold both texts and labels; name another")
+    if len(columns) < 2:
+        raise InputError(
+            f"{name} has the columns {listed(columns) or 'none'}; labelled rows need one of texts, one of labels"
+        )
+    taken = set(text or ()) | ({label} if label is not None else set())
+    free = [column for column in columns if column not in taken]
+    assumed = []
+    found = (label, "") if label is not None else _label_by_name(free, name)
+    texts = (
+        (tuple(text), "") if text is not None else _text_by_name([c for c in free if not found or c != found[0]], name)
+    )
+    if found is None:
+        rest = [column for column in free if not texts or column not in texts[0]]
+        found = _label_by_values(rest, values(), name) if texts else _label_by_values(free, values(), name)
+    if texts is None:
+        texts = _text_by_values([column for column in free if column != found[0]], values(), name)
+    assumed = [sentence for sentence in (texts[1], found[1]) if sentence]
+    chosen = Chosen(text=texts[0], label=found[0], assumed=tuple(assumed))
+    for column in (*chosen.text, chosen.label):
+        check_column(column, columns, name, "--text or --label")
+    return chosen

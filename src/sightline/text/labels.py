@@ -1,0 +1,109 @@
+"""What labels are: names of classes, or numbers to predict.
+
+`kind` "auto" decides: labels that are all integers, of at most 20 different values with two rows each on average, are
+classes; other numbers are to be predicted (a regression); everything else is classes. Classes are in natural order
+("class 2" before "class 10"), integers in the order of numbers, each kept as it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy
+
+from sightline.errors import InputError
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+_MOST_INTEGER_CLASSES = 20
+
+
+def label_text(value: object) -> str:
+    """A label as text: true and false as JSON writes them, numbers as short as they can be; "" for none."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value).strip()
+
+
+def natural(text: str) -> tuple[object, ...]:
+    """A key that sorts "a2" before "a10", and upper beside lower case."""
+    parts = re.split(r"(\d+)", text.casefold(), flags=re.ASCII)
+    return tuple((index % 2, int(part) if index % 2 else part) for index, part in enumerate(parts)), text
+
+
+def _numbers(labels: Sequence[str]) -> list[float] | None:
+    """The labels as numbers, nan where one is written so; None where one is no number."""
+    if not all(_NUMBER.fullmatch(label) or _NOT_FINITE.fullmatch(label) for label in set(labels)):
+        return None
+    return [float(label) for label in labels]
+
+
+def check_finite(values: Sequence[float], labels: Sequence[str], rows: Sequence[int], name: str) -> None:
+    """InputError for the first label that is nan or infinite."""
+    wrong = next((i for i, value in enumerate(values) if not -1e300 < value < 1e300), None)
+    if wrong is not None:
+        raise InputError(
+            f"row {rows[wrong]} of {name} has the label {labels[wrong]!r}, no finite number; correct it, or leave it"
+            " empty"
+        )
+
+
+def as_numbers(labels: Sequence[str], rows: Sequence[int], name: str) -> numpy.ndarray:
+    """The labels as float64 numbers (N,); InputError names the row of one that is no finite number."""
+    for row, label in zip(rows, labels, strict=True):
+        if not _NUMBER.fullmatch(label) and not _NOT_FINITE.fullmatch(label):
+            raise InputError(
+                f"row {row} of {name} has the label {label!r:.60}, which is no number; correct it, or use the labels as"
+                " classes with --kind classes (kind='classes')"
+            )
+    values = [float(label) for label in labels]
+    check_finite(values, labels, rows, name)
+    return numpy.array(values, numpy.float64)
+
+
+def sorted_classes(labels: Sequence[str]) -> tuple[str, ...]:
+    """The different labels: integers and other numbers by value, else in natural order."""
+    distinct = sorted(set(labels), key=natural)
+    values = _numbers(distinct)
+    if values is not None:
+        distinct = [label for _, label in sorted(zip(values, distinct, strict=True), key=lambda pair: pair[0])]
+    return tuple(distinct)
+
+
+def as_classes(labels: Sequence[str], classes: Sequence[str], rows: Sequence[int], name: str) -> numpy.ndarray:
+    """The labels as int64 places in `classes` (N,); a number may be written in another way. InputError names the row of
+    one that is none of them."""
+    places = {label: place for place, label in enumerate(classes)}
+    values = _numbers(classes)
+    by_value = {value: place for place, value in enumerate(values)} if values else {}
+    for label in set(labels) - places.keys():
+        if by_value and _NUMBER.fullmatch(label) and float(label) in by_value:
+            places[label] = by_value[float(label)]
+    unknown = next((i for i, label in enumerate(labels) if label not in places), None)
+    if unknown is not None:
+        there = ", ".join(map(repr, classes[:8])) + (f" and {len(classes) - 8} more" if len(classes) > 8 else "")
+        raise InputError(
+            f"row {rows[unknown]} of {name} has the label {labels[unknown]!r:.60}, which no training row has: they have"
+            f" {there}; correct it, or leave the row out"
+        )
+    return numpy.array([places[label] for label in labels], numpy.int64)
+
+
+def decide_kind(labels: Sequence[str], rows: Sequence[int], name: str) -> tuple[Literal["classes", "numbers"], str]:
+    """Whether the labels are classes or numbers, and the sentence that says so."""
+    values = _numbers(labels)
+    if values is None:
+        return "classes", ""
+    check_finite(values, labels, rows, name)
+    distinct = len(set(values))
+    if all(value == int(value) for value in values):
+        if distinct <= _MOST_INTEGER_CLASSES and 2 * distinct <= len(values):
+            return "classes", f"The labels are {distinct} integers, taken as classes; --kind numbers predicts them."
+        why = f"{distinct} different integers"
+    else:
+        why = f"numbers with fractions, {distinct} different ones"
+    return "numbers", f"The labels are {why}, predicted as numbers (a regression); --kind classes makes them classes."
