@@ -10,8 +10,22 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from sightline.core.block import Block
+
+
+class WithoutDrawing(TorchFunctionMode):
+    """PyTorch's layers draw random weights when they are made; without memory there is nothing to draw.
+
+    Trying all the same would import PyTorch's compiler, a second of every cold start.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
 def initialize(

@@ -13,13 +13,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.overrides import TorchFunctionMode
 
 from sightline.core.mask import Mask
 from sightline.errors import CheckpointError, ConfigError, SightlineError
 from sightline.model.families import layout_of, sized
-from sightline.model.initialize import initialize
-from sightline.model.model import Model
+from sightline.model.heads import sequence_head
+from sightline.model.initialize import WithoutDrawing, initialize
+from sightline.model.model import PROBLEMS, Model
+from sightline.networks.heads import POOLINGS
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
 from sightline.weights.files import open_tensors, read_json
@@ -50,25 +51,12 @@ def _labels(config: Mapping[str, Any], counts: Mapping[str, int]) -> tuple[str, 
     return ordered
 
 
-class _WithoutDrawing(TorchFunctionMode):
-    """PyTorch's layers draw random weights when they are made; without memory there is nothing to draw.
-
-    Trying all the same would import PyTorch's compiler, a second of every cold start.
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init":
-            return kwargs["tensor"] if "tensor" in kwargs else args[0]
-        return func(*args, **kwargs)
-
-
 class _Parts(nn.Module):
     """A network and its heads without memory yet: shapes only."""
 
     def __init__(self, layout: Layout, config: Any, heads: frozenset[str], labels: Mapping[str, int]) -> None:
         super().__init__()
-        with torch.device("meta"), _WithoutDrawing():
+        with torch.device("meta"), WithoutDrawing():
             self.network = layout.network(config)
             self.heads = build_heads(layout, config, self.network, heads, labels)
 
@@ -112,6 +100,14 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
+def _problem_type(stored: Mapping[str, Any]) -> str | None:
+    """What the classifier's outputs are, in transformers' words; None where nothing says so: logits of classes."""
+    stated = stored.get("problem_type")
+    if stated not in (None, *PROBLEMS):
+        raise CheckpointError(f"config.json says problem_type={stated!r}; choose one of {', '.join(PROBLEMS)}")
+    return None if stated is None else str(stated)
+
+
 def _stored_config(folder: Path) -> dict[str, Any]:
     """config.json, with the end tokens that generation_config.json names, where it names some."""
     stored = read_json(folder / "config.json")
@@ -133,6 +129,18 @@ def _trained_mask(folder: Path, stored: Mapping[str, Any], mask: Mask) -> Mask:
         return Mask.parse(str(stated["trained_mask"]))
     except ConfigError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
+
+
+def _read_pooling(folder: Path, stored: Mapping[str, Any], heads: nn.ModuleDict) -> None:
+    """The classifier reads what `save` says it reads, where that is not what transformers would."""
+    stated = stored.get("sightline")
+    if not isinstance(stated, Mapping) or "pooling" not in stated or "classifier" not in heads:
+        return
+    if stated["pooling"] not in POOLINGS:
+        raise CheckpointError(
+            f"{folder / 'config.json'} names the pooling {stated['pooling']!r}; choose one of {', '.join(POOLINGS)}"
+        )
+    sequence_head(heads["classifier"]).pooling = stated["pooling"]
 
 
 def _read_config(folder: Path, stored: Mapping[str, Any]) -> tuple[Layout, Any, Mask]:
@@ -214,6 +222,7 @@ def load(
     initialize(parts, new, config, seed)
     if new:
         warnings.warn(f"drawn at random, since the checkpoint lacks them: {_listed(list(new))}", stacklevel=2)
+    _read_pooling(folder, stored, parts.heads)
     parts.to(where)
     trained = _trained_mask(folder, stored, mask)
     model = Model(
@@ -225,6 +234,7 @@ def load(
         tokenizer=load_tokenizer(folder, model_type=layout.model_type) if _has_tokenizer(folder) else None,
         labels=_labels(stored, counts),
         embedding=read_embedding_defaults(folder),
+        problem_type=_problem_type(stored),
         stored_config=stored,
         new_tensors=new,
     ).eval()

@@ -31,6 +31,8 @@ from sightline.text.tokenizer import Tokenizer
 from sightline.weights.layout import Layout
 from sightline.weights.sentence_transformers import EmbeddingDefaults
 
+PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
+
 
 class Model(nn.Module):
     """A network, its heads and its tokenizer. Made by `load` and `build`.
@@ -40,6 +42,8 @@ class Model(nn.Module):
     mask          who may attend to whom; `trained_mask` is the one that the weights were trained under
     tokenizer     None where the model came without one
     labels        names of the classes that the classifier or tagger tells apart, where they have any
+    problem_type  what the classifier's outputs are, in transformers' words: "regression" (a number), one of several
+                  classes, any of several; None where nothing says so: one of several classes
     embedding     how its makers turn rows into vectors (sentence-transformers folders say so), or None
     new_tensors   tensors that no checkpoint filled: they are random
     """
@@ -54,6 +58,7 @@ class Model(nn.Module):
         *,
         tokenizer: Tokenizer | None = None,
         labels: tuple[str, ...] | None = None,
+        problem_type: str | None = None,
         embedding: EmbeddingDefaults | None = None,
         stored_config: dict[str, Any] | None = None,
         new_tensors: tuple[str, ...] = (),
@@ -64,6 +69,7 @@ class Model(nn.Module):
         self.network.config = config
         self.mask = self.trained_mask = mask
         self.tokenizer, self.labels, self.embedding = tokenizer, labels, embedding
+        self.problem_type = problem_type
         self.stored_config = stored_config or {}
         self.new_tensors = new_tensors
 
@@ -76,6 +82,11 @@ class Model(nn.Module):
     def family(self) -> str:
         """Which network this is."""
         return self.layout.family
+
+    @property
+    def regression(self) -> bool:
+        """Whether the classifier gives a number, where others give logits of classes."""
+        return self.problem_type == "regression" and "classifier" in self.heads
 
     @property
     def device(self) -> torch.device:

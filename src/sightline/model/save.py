@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import CheckpointError
+from sightline.model.heads import sequence_head
 from sightline.text.tokenizer_files import save_tokenizer
 from sightline.weights.files import save_tensors, write_json
 from sightline.weights.read import spell
@@ -36,15 +37,39 @@ TOKENIZER_FILES = [
 _SPECIAL = {"bos_token_id": "bos_id", "eos_token_id": "eos_id", "pad_token_id": "pad_id"}
 
 
+def _said_by_sightline_alone(model: Model) -> dict[str, Any]:
+    """What the layout has no field for; and, for people, that transformers would compute something else."""
+    own: dict[str, Any] = {}
+    if model.trained_mask != model.mask:
+        own["trained_mask"] = str(model.trained_mask)
+    if "classifier" not in model.heads:
+        return own
+    head = sequence_head(model.heads["classifier"])
+    unread = []
+    if not model.layout.expresses(model.mask):
+        unread.append(f"the mask {model.mask}")
+    if head.pooling != head.usual_pooling:
+        own["pooling"] = head.pooling
+        unread.append(f"the pooling {head.pooling}")
+    if unread:
+        own["note"] = f"sightline reads {' and '.join(unread)}; transformers does not, and gives other numbers"
+    return own
+
+
 def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
     """What the checkpoint said, overruled by what the model is now."""
     written = dict(model.stored_config)
     for stale in _STALE:
         written.pop(stale, None)
     written.update(model.layout.write_config(model.config, model.mask, heads))
-    if model.trained_mask != model.mask:
-        written["sightline"] = {**written.get("sightline", {}), "trained_mask": str(model.trained_mask)}
+    own = {**written.pop("sightline", {}), **_said_by_sightline_alone(model)}
+    if own:
+        written["sightline"] = own
     written["dtype"] = str(model.dtype).removeprefix("torch.")
+    if "classifier" in heads:
+        for stale in ("problem_type", "num_labels", "_num_labels"):
+            written.pop(stale, None)
+        written.update({} if model.problem_type is None else {"problem_type": model.problem_type})
     if model.labels is not None:
         written["id2label"] = {str(index): label for index, label in enumerate(model.labels)}
         written["label2id"] = {label: index for index, label in enumerate(model.labels)}

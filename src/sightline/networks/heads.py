@@ -19,6 +19,8 @@ from sightline.core.linear import Linear, PackedWeight, linear
 from sightline.networks.embedding import TokenEmbedding
 
 Pick = Literal["first", "last"]
+Pooling = Literal["first", "last", "mean"]
+POOLINGS: tuple[Pooling, ...] = ("first", "last", "mean")
 
 
 class Transform(nn.Module):
@@ -78,35 +80,66 @@ def pick(hidden: Tensor, at: Coordinates, which: Pick) -> Tensor:
     return hidden[torch.arange(len(hidden), device=hidden.device), place.clamp(0, at.tokens - 1)]
 
 
+def mean(hidden: Tensor, at: Coordinates) -> Tensor:
+    """The mean hidden state of each row's real tokens, (B, T, W) → (B, W); zeros where a row has none."""
+    if at.real is None:
+        return hidden.mean(1)
+    real = at.real[..., None]  # (B, T, 1)
+    return torch.where(real, hidden, 0.0).sum(1) / real.sum(1).clamp(min=1)
+
+
+def pooled(hidden: Tensor, at: Coordinates, pooling: Pooling) -> Tensor:
+    """One vector a row, (B, T, W) → (B, W), of hidden's type; a mean of short numbers is taken in float32."""
+    if pooling != "mean":
+        return pick(hidden, at, pooling)
+    wide = hidden if hidden.dtype == torch.float64 else hidden.float()
+    return mean(wide, at).to(hidden.dtype)
+
+
 class Pooler(nn.Module):
-    """One vector a row, (B, T, W) → (B, W): a token's hidden state through a dense layer and a nonlinearity."""
+    """One vector a row, (B, T, W) → (B, W): what `pooled` gives, through a dense layer and a nonlinearity."""
 
     def __init__(self, width: int, nonlinearity: str = "tanh") -> None:
         super().__init__()
         self.dense = Linear(width, width)
         self.activation = activation(nonlinearity)
 
-    def forward(self, hidden: Tensor, at: Coordinates) -> Tensor:
-        return self.activation(self.dense(pick(hidden, at, "first")))
+    def forward(self, hidden: Tensor, at: Coordinates, pooling: Pooling = "first") -> Tensor:
+        return self.activation(self.dense(pooled(hidden, at, pooling)))
 
 
 class SequenceHead(nn.Module):
     """Logits for the whole row, (B, T, W) → (B, L): a classifier of texts, or of pairs, or next-sentence prediction.
 
-    It reads what the pooler gives, or, without one, the row's last real token (GPT-2).
+    pooler   what the row's vector goes through first, if anything
+    pooling  which vector that is: the "first" token's (usual under a pooler, BERT), the "last" one's (usual without,
+             GPT-2), or the "mean" of all real ones
     """
 
     def __init__(
-        self, width: int, labels: int, *, pooler: Pooler | None, dropout: float = 0.0, bias: bool = True
+        self,
+        width: int,
+        labels: int,
+        *,
+        pooler: Pooler | None,
+        pooling: Pooling | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.pooler = pooler
+        self.pooling: Pooling = pooling or self.usual_pooling
         self.dropout = nn.Dropout(dropout)
         self.output = Linear(width, labels, bias)
 
+    @property
+    def usual_pooling(self) -> Pooling:
+        """What transformers does for such a head."""
+        return "last" if self.pooler is None else "first"
+
     def forward(self, hidden: Tensor, at: Coordinates) -> Tensor:
-        pooled = pick(hidden, at, "last") if self.pooler is None else self.pooler(hidden, at)
-        return self.output(self.dropout(pooled))
+        vector = pooled(hidden, at, self.pooling) if self.pooler is None else self.pooler(hidden, at, self.pooling)
+        return self.output(self.dropout(vector))
 
 
 class TokenHead(nn.Module):

@@ -9,20 +9,17 @@ Shapes: T tokens, all of them queries and keys.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
-
-import torch
 
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
+from sightline.core.reach import TOKENS, informed
 from sightline.decoding.rows import learned_both_sides
-from sightline.tasks.drawing import size_of
 
 if TYPE_CHECKING:
     from sightline.model.model import Model
 
-TOKENS = 8  # enough to tell the kinds of sight apart
 Looks = Literal["back", "back, after a prefix", "to both sides", "by an order"]
 
 
@@ -52,25 +49,6 @@ def looks(mask: Mask, positions: int) -> Looks:
     if _sees_ahead(mask, start=positions):
         return "to both sides"
     return "back, after a prefix" if _sees_ahead(mask, start=0) else "back"
-
-
-def informed(mask: Mask, positions: int) -> dict[str, bool]:
-    """Whether the first and the last token of a text know of all its tokens, if only through enough layers.
-
-    A stack's sight is the mask, and each token itself through the residual, closed over depth.
-    """
-    tokens = min(positions, TOKENS + max(size_of(leaf) for leaf in mask.leaves()))
-    rank = (torch.arange(tokens) + tokens // 2) % tokens  # an order in which neither of the two comes last
-    at = replace(Coordinates.consecutive(tokens), rank=rank[None])
-    sees = mask.table(at, at)[0] | torch.eye(tokens, dtype=torch.bool)
-    known = {}
-    for which, token in (("first", 0), ("last", -1)):
-        now, before = sees[token], 0
-        while int(now.sum()) > before:
-            before = int(now.sum())
-            now = sees[now].any(0)
-        known[which] = bool(now.all())
-    return known
 
 
 def _retrained(model: Model) -> str:
@@ -154,9 +132,14 @@ def _embed(model: Model) -> Ability:
     return Ability(True, f"one vector a text, by pooling {good}{meant}{bad}")
 
 
-def _row_token(name: str) -> Callable[[Model], str]:
-    """Which token a head of the whole row reads: what its pooler takes, or without one the last."""
-    return lambda model: "last" if model.heads[name].pooler is None else "first"
+def _row_token(name: str) -> Callable[[Model], str | None]:
+    """Which token a head of the whole row reads; None for one that reads them all."""
+
+    def token(model: Model) -> str | None:
+        pooling = str(model.heads[name].pooling)
+        return None if pooling == "mean" else pooling
+
+    return token
 
 
 _READS = {"classifier": _row_token("classifier"), "next_sentence": _row_token("next_sentence")}
@@ -194,7 +177,9 @@ _VERBS: dict[str, Callable[[Model], Ability]] = {
     "fill": _fill,
     "generate": _generate,
     "embed": _embed,
-    "classify": _head("classifier", lambda model: f"a text into {_labels(model)}"),
+    "classify": _head(
+        "classifier", lambda model: "a number for a text" if model.regression else f"a text into {_labels(model)}"
+    ),
     "tag": _head("tagger", lambda model: f"every token with one of {_labels(model)}"),
     "answer": _head("span", lambda model: "start and end of an answer within a text"),
     "next_sentence": _head("next_sentence", lambda model: "whether one text follows another"),

@@ -17,7 +17,8 @@ import torch
 
 from sightline.core.check import whole
 from sightline.core.coordinates import Coordinates
-from sightline.core.mask import Mask, NotPadding, Permuted, Prefix, SameDocument, SlidingWindow
+from sightline.core.mask import Mask, NotPadding, Permuted, SameDocument
+from sightline.core.reach import size_of
 
 SEES, BLIND = "■", "·"
 SEED = 0  # of the order that a permuted mask is shown under
@@ -41,15 +42,6 @@ class Drawing:
             asks = "query" if query == 0 else ""
             lines.append(f"{asks:5} {query:<5} " + " ".join(f"{sign:>{digits}}" for sign in row))
         return "\n".join(lines)
-
-
-def size_of(leaf: Mask) -> int:
-    """How many positions a leaf reaches over; 0 for one that counts none."""
-    match leaf:
-        case SlidingWindow(size) | Prefix(size):
-            return size
-        case _:
-            return 0
 
 
 def _listed(numbers: torch.Tensor) -> str:

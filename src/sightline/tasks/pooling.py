@@ -13,37 +13,22 @@ from torch import Tensor
 
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
-from sightline.errors import ConfigError, UnsupportedError
-from sightline.networks.heads import Pick, pick
-from sightline.tasks.abilities import informed
+from sightline.core.reach import Token, check_informed
+from sightline.errors import ConfigError
+from sightline.networks.heads import mean, pick
 
 POOLINGS = ("mean", "cls", "last", "max")
-_OF_ONE_TOKEN: dict[str, Pick] = {"cls": "first", "last": "last"}
+_OF_ONE_TOKEN: dict[str, Token] = {"cls": "first", "last": "last"}
 
 
 def check_pooling(pooling: str, mask: Mask, positions: int) -> None:
     """Refuse what is no pooling (ConfigError), and a pooling that this mask makes meaningless (UnsupportedError).
 
-    "cls" means nothing where the first token does not see the text: under a causal mask it sees only itself, and texts
-    that begin alike all get the same vector. Likewise "last" where the last token does not. A mask that reads more of a
-    token than its place cannot be embedded under at all.
+    "cls" means nothing where the first token does not see the text, "last" where the last one does not.
     """
     if pooling not in POOLINGS:
         raise ConfigError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
-    for leaf in mask.leaves():
-        if leaf.reads:
-            raise UnsupportedError(
-                f"the mask {leaf} reads tokens' {leaf.reads}s, which a text has not; embed under another"
-            )
-    token = _OF_ONE_TOKEN.get(pooling)
-    if token is not None:
-        sees = informed(mask, positions)
-        if not sees[token]:
-            others = [name for name, which in _OF_ONE_TOKEN.items() if sees[which]]
-            raise UnsupportedError(
-                f"pooling {pooling!r} means nothing here: under the mask {mask} the {token} token does not see the"
-                f" whole text; choose {' or '.join(map(repr, [*others, 'mean']))}"
-            )
+    check_informed(pooling, _OF_ONE_TOKEN, mask, positions)
 
 
 def pool(hidden: Tensor, at: Coordinates, pooling: str) -> Tensor:
@@ -54,9 +39,6 @@ def pool(hidden: Tensor, at: Coordinates, pooling: str) -> Tensor:
     hidden = hidden if hidden.dtype == torch.float64 else hidden.float()
     if pooling in _OF_ONE_TOKEN:
         return pick(hidden, at, _OF_ONE_TOKEN[pooling])
-    if at.real is None:
-        return hidden.mean(1) if pooling == "mean" else hidden.amax(1)
-    real = at.real[..., None]  # (B, T, 1)
     if pooling == "mean":
-        return torch.where(real, hidden, 0.0).sum(1) / real.sum(1)
-    return torch.where(real, hidden, -torch.inf).amax(1)
+        return mean(hidden, at)
+    return (hidden if at.real is None else torch.where(at.real[..., None], hidden, -torch.inf)).amax(1)

@@ -28,7 +28,9 @@ def objective(model: Model) -> tuple[str, str]:
     for head, name, sentence in (
         ("span", "span", "to find an answer within a text"),
         ("tagger", "tagger", f"to label every token with one of {count_labels(model)}"),
-        ("classifier", "classifier", f"to sort texts into {count_labels(model)} classes"),
+        ("classifier", "regression", "to give texts a number")
+        if model.regression
+        else ("classifier", "classifier", f"to sort texts into {count_labels(model)} classes"),
     ):
         if head in model.heads:
             return name, sentence

@@ -127,5 +127,6 @@ BERT = Layout(
     fields=FIELDS,
     required=REQUIRED,
     adapt_read=default_dropout,
+    turns_causal=True,
     ignored=("embeddings.position_ids", "cls.predictions.decoder.weight", "cls.predictions.decoder.bias"),
 )

@@ -86,6 +86,7 @@ class Layout:
     inert         fields that change no result here
     adapt         last changes between their fields and ours, both ways: (their config, ours) → ours; and back
     settings      of a new network that differ from the family's defaults, given the id of its padding or None
+    turns_causal  whether transformers looks back only where config.json says is_decoder
     ignored       endings of tensors that are buffers or copies, not weights
     """
 
@@ -106,7 +107,12 @@ class Layout:
     adapt_read: Callable[[Mapping[str, Any], dict[str, Any]], dict[str, Any]] = lambda theirs, ours: ours
     adapt_write: Callable[[Any, dict[str, Any]], dict[str, Any]] = lambda ours, theirs: theirs
     settings: Callable[[int | None], dict[str, Any]] = lambda pad: {}
+    turns_causal: bool = False
     ignored: tuple[str, ...] = ()
+
+    def expresses(self, mask: Mask) -> bool:
+        """Whether transformers, too, computes such a model under this mask."""
+        return mask == self.mask or (self.turns_causal and mask == Causal())
 
     def all_names(self, config: Any, heads: frozenset[str]) -> list[Name]:
         """Every tensor of a network with these heads."""

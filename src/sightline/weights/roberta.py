@@ -79,5 +79,6 @@ ROBERTA = Layout(
     adapt_read=_read,
     adapt_write=_write,
     settings=lambda pad: {"position_offset": 2 if pad is None else pad + 1},
+    turns_causal=True,
     ignored=("embeddings.position_ids", "lm_head.decoder.weight", "lm_head.decoder.bias"),
 )

@@ -1,0 +1,108 @@
+"""A head for the whole row on any model: classes, or a number."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from sightline.core.mask import Mask
+from sightline.core.reach import Token, check_informed, informed
+from sightline.errors import ConfigError, UnsupportedError
+from sightline.model.initialize import WithoutDrawing, initialize
+from sightline.networks.heads import POOLINGS, Pooling, SequenceHead
+from sightline.weights.read import with_pooler
+
+if TYPE_CHECKING:
+    from sightline.model.model import Model
+
+_TOKENS: dict[str, Token] = {"first": "first", "last": "last"}
+
+
+def check_pooling(pooling: str, mask: Mask, positions: int) -> None:
+    """Refuse what no head pools by (ConfigError), and what this mask makes meaningless (UnsupportedError)."""
+    if pooling not in POOLINGS:
+        raise ConfigError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
+    check_informed(pooling, _TOKENS, mask, positions)
+
+
+def usual_pooling(model: Model, own: Pooling) -> Pooling:
+    """What suits the model's mask: its family's `own` where that is what the family is made for, else the last token
+    where it sees the text, else the mean.
+
+    A causal network that is seen from both sides pools by the mean: its last token has no longer any privilege.
+    """
+    sees = informed(model.mask, model.config.positions)
+    if own == "last" and sees["first"]:
+        return "mean"
+    if own == "mean" or sees[own]:
+        return own
+    return "last" if sees["last"] else "mean"
+
+
+def sequence_head(head: nn.Module) -> SequenceHead:
+    """The same module; UnsupportedError for what is no head of the whole row."""
+    if not isinstance(head, SequenceHead):
+        raise UnsupportedError(f"a classifier of rows is a SequenceHead, not {type(head).__name__}")
+    return head
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    if len(labels) < 2:
+        raise ConfigError(f"labels are {labels!r}; give the names of two classes or more, or None for a number")
+    if len(set(labels)) < len(labels) or not all(labels):
+        raise ConfigError("labels must be names that differ; one is empty or comes twice")
+
+
+def with_classifier(
+    model: Model, labels: tuple[str, ...] | None, *, pooling: Pooling | None = None, seed: int = 0
+) -> Model:
+    """A view on the same network with a new head that sorts rows into classes, or gives each a number.
+
+    labels   names of the classes; None: a number, which transformers calls the problem type "regression"
+    pooling  which vector of a row the head reads: "first", "last" or "mean"; default: what the family and mask suit
+    seed     the head's weights are drawn by it, as `build` draws
+
+    Heads that fine-tuning would make stale (LM, next sentence, tagger, span, an earlier classifier) are left out, as
+    transformers leaves them out; BERT's pooler, which the head stands on, stays. The view shares the network's weights,
+    so that teaching one teaches both: copy.deepcopy(model) first where the old one is still wanted.
+
+    Raises ConfigError for labels or a pooling that cannot be, and UnsupportedError for a pooling that the mask makes
+    meaningless ("first" under a causal mask).
+
+        model = with_classifier(load("bert-base-uncased"), ("negative", "positive"))
+    """
+    if labels is not None:
+        labels = tuple(labels)
+        _check_labels(labels)
+    layout = model.layout
+    layouts = [head for head in layout.heads if head.name == "classifier"]
+    wanted = with_pooler(layouts)
+    view = copy.copy(model)
+    view._modules = dict(model._modules)
+    heads: dict[str, nn.Module] = {
+        name: head for name, head in model.heads.items() if name in wanted and name != "classifier"
+    }
+    kept = set(heads)
+    with torch.device("meta"), WithoutDrawing():
+        for head in layout.heads:
+            if head.name in wanted - kept:
+                count = 1 if labels is None else len(labels)
+                heads[head.name] = head.build(model.config, model.network, heads, count)
+    view.heads = nn.ModuleDict(heads)
+    classifier = sequence_head(heads["classifier"])
+    classifier.pooling = usual_pooling(model, classifier.usual_pooling) if pooling is None else pooling
+    check_pooling(classifier.pooling, model.mask, model.config.positions)
+    new = tuple(name for name, parameter in view.named_parameters() if parameter.is_meta)
+    kind, device = model.dtype, model.device
+    for name in new:
+        path, _, leaf = name.rpartition(".")
+        old = view.get_parameter(name)
+        view.get_submodule(path).register_parameter(leaf, nn.Parameter(old.to(kind)))
+    initialize(view, new, model.config, seed, device)
+    view.heads.train(model.training)
+    view.labels, view.embedding, view.new_tensors = labels, None, new
+    view.problem_type = "regression" if labels is None else None
+    return view
