@@ -1,0 +1,1 @@
+"""Which kind of model serves these rows: contenders, protocol, metrics, statistics and the report."""
