@@ -8,6 +8,7 @@
     GET       /api/models/{id}/tree/{revision}             its files
     HEAD GET  /{id}/resolve/{revision}/{file}              one file, or the range of it that was asked for
 
+/api/datasets/{id} and /datasets/{id} answer for the same repositories: those that a test commits to may be either.
 Wrong requests get the status and the X-Error-Code of the real hub. It never writes, and keeps no connection open.
 """
 
@@ -116,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         return (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
 
     def _answer(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        path = unquote(urlsplit(self.path).path).replace("/api/datasets/", "/api/models/", 1).removeprefix("/datasets")
         try:
             if self.server_hub.down:
                 raise Refused(503, "", "Service Unavailable")

@@ -63,6 +63,7 @@ _IDS = re.compile(
     r"|id|ids|idx|index|row|rownumber|number|nr|no|key|uid|uuid|guid|pid|qid\d?|unnamed\d*|column0|oldindex|.*[a-z\d]id"
 )
 _WORDS_IN_TEXT = 3  # on average, for a column without a known name to be one of texts
+_WORDS_IN_NAME = 6  # of a column, at which it looks like a text
 _MOST_CLASSES = 100  # in a column without a known name
 _DISTINCT = 1000  # values of a column that are remembered
 _CLEARLY = 3  # times as long as the second longest
@@ -117,6 +118,20 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_header(columns: Sequence[str], about: Mapping[str, Column], name: str) -> None:
+    """InputError for names of columns that look like a row: one recurs among few values, or is as long as a text."""
+    numbered = list(columns) == [str(number) for number in range(len(columns))]  # as pandas names what has no names
+    for column in columns:
+        recurs = about[column].repeats and hash(column) in about[column].distinct
+        sentence = len(column.split()) >= _WORDS_IN_NAME and not column.rstrip().endswith("?")
+        if (recurs and not numbered) or sentence:
+            raise InputError(
+                f"the first row of {name} looks like data, not like names of columns ({column!r:.60}): with --no-header"
+                " (header=False) its columns are column1, column2, …; if these are names, say which with --text and"
+                " --label (text=…, label=…)"
+            )
 
 
 def describe(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dict[str, Column]:
@@ -181,6 +196,9 @@ def _label_by_values(columns: Sequence[str], about: Mapping[str, Column], name: 
     few = [column for column in columns if not looks_like_an_id(column) and about[column].repeats]
     if len(few) == 1:
         return few[0], f"The labels are in the column {few[0]!r}, the only one with few different values."
+    others = [column for column in columns if not looks_like_an_id(column) and about[column].rows]
+    if not few and len(others) == 1 and about[others[0]].numbers:
+        return others[0], f"The labels are in the column {others[0]!r}, the only other one with numbers."
     why = f"more than one may hold the labels, {listed(few)}" if few else "none is obviously the one of labels"
     raise InputError(f"{name} has the columns {listed(columns)}, and {why}; name it with --label (label=…)")
 
@@ -208,7 +226,7 @@ def _text_by_values(columns: Sequence[str], about: Mapping[str, Column], name: s
     words = [column for column in columns if about[column].rows and not about[column].numbers]
     long = sorted((c for c in words if about[c].mean_words >= _WORDS_IN_TEXT), key=lambda c: -about[c].mean_words)
     if long and (len(long) == 1 or about[long[0]].mean_words >= _CLEARLY * about[long[1]].mean_words):
-        which = "the longest one" if len(columns) > 1 else "the only one left"
+        which = "the longest one" if len(long) > 1 else "the only one of running text"
         return (long[0],), f"The texts are in the column {long[0]!r}, {which}."
     named = [column for column in words if not looks_like_an_id(column)]
     if not long and len(named) == 1:
@@ -235,7 +253,7 @@ def choose_columns(
     Raises InputError that lists the columns and says which option to give: no such column, none or several that fit.
     """
     if text is not None:
-        if isinstance(text, str) or not 1 <= len(text) <= 2 or len(set(text)) != len(text):
+        if not 1 <= len(text) <= 2 or len(set(text)) != len(text):
             raise InputError(f"the texts are in one column, or in two for pairs; --text (text=…) names {text!r}")
         for column in text:
             check_column(column, columns, name, "--text")
@@ -247,16 +265,15 @@ def choose_columns(
         raise InputError(
             f"{name} has the columns {listed(columns) or 'none'}; labelled rows need one of texts, one of labels"
         )
-    taken = set(text or ()) | ({label} if label is not None else set())
+    taken = {*(text or ()), label}
     free = [column for column in columns if column not in taken]
-    assumed = []
     found = (label, "") if label is not None else _label_by_name(free, name)
     texts = (
         (tuple(text), "") if text is not None else _text_by_name([c for c in free if not found or c != found[0]], name)
     )
     if found is None:
-        rest = [column for column in free if not texts or column not in texts[0]]
-        found = _label_by_values(rest, values(), name) if texts else _label_by_values(free, values(), name)
+        rest = [column for column in free if texts is None or column not in texts[0]]
+        found = _label_by_values(rest, values(), name)
     if texts is None:
         texts = _text_by_values([column for column in free if column != found[0]], values(), name)
     assumed = [sentence for sentence in (texts[1], found[1]) if sentence]

@@ -21,8 +21,9 @@ from typing import Literal
 import numpy
 
 from sightline.errors import InputError, NotFoundError
-from sightline.text.columns import Chosen, choose_columns, describe
+from sightline.text.columns import Chosen, Column, check_header, choose_columns, describe
 from sightline.text.duplicates import digest
+from sightline.text.hub_tables import PREFIX, fetch_table
 from sightline.text.labels import as_classes, as_numbers, decide_kind, label_text, sorted_classes
 from sightline.text.records import DELIMITED, JSON_LINES, Records, open_records
 
@@ -115,26 +116,26 @@ def _usable_rows(
     records: Records, chosen: Chosen, counts: _Counts, progress: Callable[[int], None] | None
 ) -> Iterator[_Row]:
     """The rows that have texts and a label."""
-    n_texts = len(chosen.text)
     for number, values in enumerate(records.rows((*chosen.text, chosen.label)), start=1):
         counts.read = number
         if progress is not None and number % _REPORT_EVERY == 0:
             progress(number)
+        texts: list[str] = []
         for column, value in zip(chosen.text, values, strict=False):
             if value is not None and not isinstance(value, str):
                 what = f"{type(value).__name__} {value!r:.40}"
                 raise InputError(f"row {number} of {records.name} has {what} in column {column!r}, where text belongs")
+            texts.append(value or "")
         if isinstance(values[-1], (list, dict, bytes)):
             what = f"a {type(values[-1]).__name__}, {values[-1]!r:.40}, as its label"
             raise InputError(f"row {number} of {records.name} has {what}; a label is one text or number")
-        texts = tuple([value or "" for value in values[:n_texts]])
         label = label_text(values[-1])
         if not all(text.strip() for text in texts):
             counts.empty += 1
         elif not label:
             counts.unlabelled += 1
         else:
-            yield _Row(number, texts, label)
+            yield _Row(number, tuple(texts), label)
 
 
 def _drawn(rows: Iterator[_Row], most: int, seed: int) -> list[_Row]:
@@ -175,23 +176,38 @@ def _without_duplicates(rows: Sequence[_Row]) -> tuple[list[_Row], int]:
     return left, sum(len(labels_of[key]) > 1 for key in keys)
 
 
+def _remedy(file: Path) -> str:
+    suffix = file.suffix.lower()
+    if suffix in (".gz", ".xz", ".zip", ".bz2", ".zst"):
+        return "unpack it first"
+    if suffix == ".json":
+        return "with a JSON object a line it is a .jsonl, so rename it; else write it as one"
+    if suffix in (".xls", ".xlsx", ".ods"):
+        return "save the sheet as .csv"
+    return f"give a {', '.join(SUFFIXES)}"
+
+
 def _file_of(path: str | Path) -> tuple[Path, str]:
     """The file to read and what to call it. Raises NotFoundError or InputError for what is no table."""
+    address = str(path)
+    if address.startswith(PREFIX):
+        if not address.lower().endswith(SUFFIXES):
+            raise InputError(f"{address!r} is no table that is read here: {_remedy(Path(address))}")
+        return fetch_table(address), address
     file = Path(path)
     if not file.exists():
         raise NotFoundError(f"there is no file {file}; give the path of a {', '.join(SUFFIXES)}")
     if file.is_dir():
         raise InputError(f"{file} is a folder; give the path of a file in it")
     if file.suffix.lower() not in SUFFIXES:
-        unpack = ", unpacked" if file.suffix.lower() in (".gz", ".xz", ".zip", ".bz2", ".zst") else ""
-        raise InputError(f"{file} is no table that is read here: give a {', '.join(SUFFIXES)}{unpack}")
+        raise InputError(f"{file} is no table that is read here: {_remedy(file)}")
     return file, str(file)
 
 
 def read_examples(
     path: str | Path,
     *,
-    text: Sequence[str] | None = None,
+    text: str | Sequence[str] | None = None,
     label: str | None = None,
     kind: Kind = "auto",
     labels: tuple[str, ...] | None = None,
@@ -202,6 +218,7 @@ def read_examples(
 ) -> Table:
     """The labelled rows of a .csv, .tsv, .jsonl, .ndjson or .parquet.
 
+    path      a file, or the address of one on the Hugging Face hub, hf://datasets/OWNER/NAME/FILE.parquet
     text      the column of texts, or two columns for pairs; None: the obvious one
     label     the column of labels; None: the obvious one
     kind      "classes", "numbers", or "auto": what the labels look like
@@ -220,8 +237,9 @@ def read_examples(
         raise InputError(f"most is {most}; give at least 1 row, or leave it out for all")
     file, name = _file_of(path)
     records = open_records(file, name, header=header)
-    about = cache(lambda: describe(records.columns, records.rows(records.columns)))
-    chosen = choose_columns(records.columns, text=text, label=label, name=name, values=about)
+    asked = (text,) if isinstance(text, str) else text
+    values = cache(lambda: _described(records))
+    chosen = choose_columns(records.columns, text=asked, label=label, name=name, values=values)
     counts = _Counts()
     usable = _usable_rows(records, chosen, counts, progress)
     rows = list(usable) if most is None else _drawn(usable, most, seed)
@@ -254,6 +272,13 @@ def read_examples(
         sampled_from=counts.usable if n_drawn < counts.usable else None,
         assumed=(*chosen.assumed, *([decided] if decided else [])),
     )
+
+
+def _described(records: Records) -> dict[str, Column]:
+    about = describe(records.columns, records.rows(records.columns))
+    if records.header and records.path.suffix.lower() in DELIMITED:
+        check_header(records.columns, about, records.name)
+    return about
 
 
 def _targets(

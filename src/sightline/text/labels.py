@@ -102,8 +102,8 @@ def decide_kind(labels: Sequence[str], rows: Sequence[int], name: str) -> tuple[
     distinct = len(set(values))
     if all(value == int(value) for value in values):
         if distinct <= _MOST_INTEGER_CLASSES and 2 * distinct <= len(values):
-            return "classes", f"The labels are {distinct} integers, taken as classes; --kind numbers predicts them."
-        why = f"{distinct} different integers"
+            return "classes", f"The labels are integers, {distinct} different ones: classes (unless --kind numbers)."
+        why = f"integers, {distinct} different ones"
     else:
         why = f"numbers with fractions, {distinct} different ones"
-    return "numbers", f"The labels are {why}, predicted as numbers (a regression); --kind classes makes them classes."
+    return "numbers", f"The labels are {why}: predicted as numbers, a regression (unless --kind classes)."

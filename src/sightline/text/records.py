@@ -72,8 +72,8 @@ def delimited_rows(lines: Iterable[str], name: str, suffix: str, *, header: bool
         other = next((sign for sign in ";\t" if len(first) == 1 and sign in first[0]), None)
         if other is not None:
             raise InputError(
-                f"the header of {name} is one column, {first[0]!r:.80}, with {other!r} in it: separate columns by"
-                " commas in a .csv and by tabs in a .tsv"
+                f"the {'header' if header else 'first row'} of {name} is one column, {first[0]!r:.80}, with {other!r}"
+                " in it: separate columns by commas in a .csv and by tabs in a .tsv"
             )
         yield first if header else [f"column{column}" for column in range(1, len(first) + 1)]
         for number, row in enumerate(rows if header else chain([first] if first else [], rows), start=1):
@@ -124,9 +124,12 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[object, .
     import polars
 
     with parquet_errors(path):
-        rows = polars.scan_parquet(path).select(columns)
-        for start in range(0, rows.select(polars.len()).collect().item(), _ROWS_AT_ONCE):
-            yield from rows.slice(start, _ROWS_AT_ONCE).collect().iter_rows()
+        batches = polars.scan_parquet(path).select(columns).collect_batches(chunk_size=_ROWS_AT_ONCE)
+        try:
+            for some in batches:
+                yield from some.iter_rows()
+        finally:
+            batches.stop()
 
 
 @dataclass(frozen=True, kw_only=True)

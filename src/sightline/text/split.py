@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy
 
@@ -30,10 +30,10 @@ def _groups(examples: Examples) -> list[list[int]]:
     return list(found.values())
 
 
-def _strata(examples: Examples, groups: Sequence[Sequence[int]], n_parts: int) -> numpy.ndarray:
-    """A class for every row (N,): its own, or the range its number lies in. All rows of a group lie in one range."""
+def _strata(examples: Examples, groups: Sequence[Sequence[int]], n_parts: int) -> list[int]:
+    """A class for every row (N): its own, or the range its number lies in. All rows of a group lie in one range."""
     if examples.labels is not None:
-        return examples.targets
+        return [int(target) for target in examples.targets]
     if len(groups) < max(_FEWEST_NUMBERS, n_parts):
         raise InputError(
             f"{len(examples)} rows with {len(groups)} different texts are too few for {n_parts} parts: numbers need at"
@@ -42,10 +42,11 @@ def _strata(examples: Examples, groups: Sequence[Sequence[int]], n_parts: int) -
     means = numpy.array([examples.targets[group].mean() for group in groups])
     order = numpy.argsort(means, kind="stable")
     n_ranges = max(1, min(_RANGES, len(groups) // (2 * n_parts)))
-    strata = numpy.empty(len(examples), numpy.int64)
+    strata = [0] * len(examples)
     for number, some in enumerate(numpy.array_split(order, n_ranges)):
         for place in some:
-            strata[groups[place]] = number
+            for row in groups[place]:
+                strata[row] = number
     return strata
 
 
@@ -58,21 +59,29 @@ def _too_few(examples: Examples, stratum: int, rows: int, n_texts: int, n_parts:
     )
 
 
-def _part_of(groups: Sequence[tuple[numpy.ndarray, int]], given: numpy.ndarray, wanted: numpy.ndarray) -> list[int]:
-    """The part for each group of one class, the largest group first.
+def _deal(sizes: Sequence[int], given: Sequence[int], wanted: Sequence[float]) -> Iterator[int]:
+    """A part for each group of one class: the one that lacks most; one that has none yet, before it is too late.
 
-    groups  for each: rows of every class of it, and rows of this class; here only the latter decides
-    given   rows of this class that each part has already (parts,); changed
+    sizes   rows of this class in each group, in the order in which they are dealt out
+    given   rows of this class that each part has from groups that belong to another (parts,)
     wanted  rows of this class that each part should have (parts,)
     """
-    parts = []
-    for left, (_, rows) in zip(range(len(groups), 0, -1), groups, strict=True):
-        empty = numpy.flatnonzero(given == 0)
-        among = empty if left <= len(empty) else numpy.arange(len(given))
-        part = int(among[numpy.argmax((wanted - given)[among])])
-        given[part] += rows
-        parts.append(part)
-    return parts
+    lacks = [should - has for should, has in zip(wanted, given, strict=True)]
+    empty = {part for part, has in enumerate(given) if not has}
+    for left, size in zip(range(len(sizes), 0, -1), sizes, strict=True):
+        part = max(empty if left <= len(empty) else range(len(lacks)), key=lacks.__getitem__)
+        lacks[part] -= size
+        empty.discard(part)
+        yield part
+
+
+def _homes(groups: Sequence[list[int]], strata: Sequence[int], order: Sequence[int]) -> dict[int, list[list[int]]]:
+    """The groups of each class: a group of several belongs to the one that comes first in `order`."""
+    rank = {stratum: place for place, stratum in enumerate(order)}
+    found: dict[int, list[list[int]]] = defaultdict(list)
+    for group in groups:
+        found[min((strata[place] for place in group), key=rank.__getitem__)].append(group)
+    return found
 
 
 def split(examples: Examples, shares: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> tuple[numpy.ndarray, ...]:
@@ -85,36 +94,29 @@ def split(examples: Examples, shares: Sequence[float] = (0.8, 0.1, 0.1), seed: i
     fractions = numpy.array(shares, numpy.float64)
     if len(fractions) < 2 or not (fractions > 0).all() or not math.isclose(fractions.sum(), 1, abs_tol=1e-6):
         raise InputError(f"the shares {tuple(shares)} are not two or more positive numbers that add up to 1")
-    n_parts = len(fractions)
     generator = numpy.random.default_rng(seed)
     groups = _groups(examples)
-    strata = _strata(examples, groups, n_parts)
+    strata = _strata(examples, groups, len(fractions))
     rows_of = numpy.bincount(strata)
-    # A group belongs to the rarest class that it holds, and classes are dealt out from the rarest on.
-    homes: dict[int, list[list[int]]] = defaultdict(list)
-    for group in groups:
-        homes[min({int(strata[place]) for place in group}, key=lambda stratum: (rows_of[stratum], stratum))].append(
-            group
-        )
-    parts: list[list[int]] = [[] for _ in range(n_parts)]
-    given = numpy.zeros((len(rows_of), n_parts), numpy.int64)
-    carried = numpy.zeros(n_parts)  # what the parts lack after the classes before, so that small classes do not add up
-    for stratum in sorted(numpy.flatnonzero(rows_of), key=lambda stratum: (rows_of[stratum], stratum)):
-        own = homes[int(stratum)]
-        own = [own[place] for place in generator.permutation(len(own))]
+    rarest_first = sorted(map(int, numpy.flatnonzero(rows_of)), key=lambda stratum: (rows_of[stratum], stratum))
+    homes = _homes(groups, strata, rarest_first)
+    part_of = [0] * len(examples)
+    given = [[0] * len(fractions) for _ in rows_of]  # rows of each class that each part has
+    lacking = numpy.zeros(len(fractions))  # over the classes so far, so that the roundings of many do not add up
+    for stratum in rarest_first:
+        own = [homes[stratum][place] for place in generator.permutation(len(homes[stratum]))]
         own.sort(key=len, reverse=True)
-        missing = (given[stratum] == 0).sum()
-        if len(own) < missing:
-            raise _too_few(examples, int(stratum), int(rows_of[stratum]), len(own), n_parts)
-        wanted = fractions * rows_of[stratum] + numpy.clip(carried, -1, 1)
-        sizes = [(numpy.empty(0), sum(int(strata[place]) == stratum for place in group)) for group in own]
-        mine = given[stratum].copy()
-        for group, part in zip(own, _part_of(sizes, mine, wanted), strict=True):
-            parts[part].extend(group)
+        if len(own) < given[stratum].count(0):
+            raise _too_few(examples, stratum, int(rows_of[stratum]), len(own), len(fractions))
+        wanted = fractions * rows_of[stratum]
+        sizes = [sum(strata[place] == stratum for place in group) for group in own]
+        parts = list(_deal(sizes, given[stratum], (wanted + lacking.clip(-1, 1)).tolist()))
+        for group, part in zip(own, parts, strict=True):
             for place in group:
-                given[strata[place], part] += 1
-        carried = carried + fractions * rows_of[stratum] - given[stratum]
-    return tuple(numpy.sort(numpy.array(part, numpy.int64)) for part in parts)
+                part_of[place] = part
+                given[strata[place]][part] += 1
+        lacking += wanted - given[stratum]
+    return tuple(numpy.flatnonzero(numpy.array(part_of) == part) for part in range(len(fractions)))
 
 
 def overlap(a: Examples, b: Examples) -> numpy.ndarray:

@@ -1,0 +1,91 @@
+"""A table on the Hugging Face hub, by the address that polars and others give it: the file in the cache.
+
+    hf://datasets/OWNER/NAME[@REVISION]/PATH/TO/FILE.csv
+
+`huggingface_hub` does the work and reads HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE. A revision is a branch, a
+tag, a commit, or ~parquet, the hub's own conversion.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+from sightline.errors import NotFoundError
+
+PREFIX = "hf://"
+_ADDRESS = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?/(?P<file>.+)", re.ASCII)
+_SHAPE = "hf://datasets/OWNER/NAME/FILE.parquet"
+
+
+def _no_such_file(name: str, file: str, revision: str | None) -> NotFoundError:
+    """The data set has no such file: the nearest, or some that it has."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    try:
+        files = HfApi(library_name="sightline").list_repo_files(name, repo_type="dataset", revision=revision)
+    except (OSError, HTTPError, ValueError):
+        files = []
+    near = difflib.get_close_matches(file, files, n=1)
+    there = ", ".join(map(repr, files[:8])) + (f" and {len(files) - 8} more" if len(files) > 8 else "")
+    hint = f"did you mean {near[0]!r}?" if near else f"it holds {there or 'nothing'}"
+    return NotFoundError(f"the data set {name!r} on the hub has no file {file!r}: {hint}")
+
+
+def _hub_error(name: str, file: str, revision: str | None, error: Exception) -> NotFoundError:
+    """One line for what `huggingface_hub` raised; its own words, which may hold passwords, are left out."""
+    from huggingface_hub import constants, errors
+
+    log_in = "log in with `hf auth login` or set HF_TOKEN"
+    if isinstance(error, errors.GatedRepoError):
+        return NotFoundError(f"the data set {name!r} is gated: accept its terms on its page, then {log_in}")
+    if isinstance(error, errors.RepositoryNotFoundError):
+        return NotFoundError(f"there is no data set {name!r} on the hub; if it is private, {log_in}")
+    if isinstance(error, errors.RevisionNotFoundError):
+        advice = "give a branch, a tag or a full commit hash"
+        return NotFoundError(f"the data set {name!r} has no revision {revision or 'main'!r}; {advice}")
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        if constants.is_offline_mode():
+            why = "HF_HUB_OFFLINE is set; unset it to download, once"
+        else:
+            why = "the hub cannot be reached; check the connection and HF_ENDPOINT"
+        return NotFoundError(f"{file!r} of the data set {name!r} is not in the cache, and {why}")
+    if isinstance(error, errors.EntryNotFoundError):
+        return _no_such_file(name, file, revision)
+    if isinstance(error, errors.HfHubHTTPError):
+        status = error.response.status_code
+        return NotFoundError(f"the hub refused {file!r} of the data set {name!r} with status {status}; try again later")
+    if isinstance(error, OSError) and error.errno is not None:
+        return NotFoundError(f"cannot store {file!r} in the cache: {error.strerror}; free some space or set HF_HOME")
+    return NotFoundError(f"the download of {file!r} of the data set {name!r} broke off; run this again")
+
+
+def fetch_table(address: str) -> Path:
+    """The file at an hf:// address, downloaded unless it is cached.
+
+    Raises NotFoundError, in one line with what to do: no such data set, revision or file, no right, no connection.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None or "*" in address:
+        raise NotFoundError(f"{address!r} does not name one file of a data set; write {_SHAPE}")
+    name, revision, file = found["name"], found["revision"], found["file"]
+    if revision is not None:
+        revision = {"~parquet": "refs/convert/parquet"}.get(revision, revision.replace("%2F", "/"))
+    from huggingface_hub import constants, hf_hub_download
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    try:
+        return Path(
+            hf_hub_download(
+                name,
+                file,
+                repo_type="dataset",
+                revision=revision,
+                library_name="sightline",
+                local_files_only=constants.is_offline_mode(),
+            )
+        )
+    except (OSError, HTTPError, ValueError) as error:
+        raise _hub_error(name, file, revision, error) from error
