@@ -124,12 +124,9 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[object, .
     import polars
 
     with parquet_errors(path):
-        batches = polars.scan_parquet(path).select(columns).collect_batches(chunk_size=_ROWS_AT_ONCE)
-        try:
-            for some in batches:
-                yield from some.iter_rows()
-        finally:
-            batches.stop()
+        rows = polars.scan_parquet(path).select(columns)
+        for some in rows.collect_batches(chunk_size=_ROWS_AT_ONCE, lazy=True):
+            yield from some.iter_rows()
 
 
 @dataclass(frozen=True, kw_only=True)
