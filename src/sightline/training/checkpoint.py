@@ -1,15 +1,23 @@
-"""Checkpoints of a training: everything from which it goes on as if it had never stopped.
+"""Checkpoints of a training: everything from which it goes on as if it had never stopped, bit for bit on a CPU.
 
-folder/000003-step-120/   weights.safetensors  optimizer.safetensors  extra.safetensors  training.json  manifest.json
+    folder/000003-step-120/
+        weights.safetensors     what learns, by its name in the model
+        optimizer.safetensors   the optimizer's moments, as exp_avg/name …
+        extra.safetensors       the caller's tensors
+        training.json           the step, what the training was made of, the caller's JSON
+        manifest.json           sizes and hashes of the others
+
+Random numbers and the order of rows need no place here: both are functions of the step.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import shutil
+import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +25,25 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sightline.errors import CheckpointError
+from sightline.training.checkpoint_files import checkpoints, damage, write_checkpoint
 from sightline.training.fit import Training
+from sightline.weights.files import read_json
 
-KEPT = 2
+KEPT = 2  # a newest one that was damaged leaves one to go on from
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Restored:
-    """What the caller gave to `save`.
+    """What `restore` found.
 
-    step     the step at which it was saved
-    state    the caller's JSON
+    path     the checkpoint's folder
+    step     how many optimizer steps were done
+    state    the caller's JSON, as it was given to `save`
     tensors  the caller's tensors, such as the best weights so far
     """
 
+    path: Path
     step: int
     state: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
@@ -43,47 +56,137 @@ def save(
     state: Mapping[str, Any] | None = None,
     tensors: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Write a checkpoint into `folder`, whole or not at all; returns its own folder. The last two are kept."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    existing = _existing(folder)
-    number = int(existing[-1].name.split("-")[0]) + 1 if existing else 1
-    path = folder / f"{number:06d}-step-{training.step}"
-    part = folder / f".{path.name}.part"
-    part.mkdir()
-    save_file({name: p.detach() for name, p in training.parameters.items()}, part / "weights.safetensors")
-    moments = {
-        f"{key}/{name}": value
-        for name, p in training.parameters.items()
-        for key, value in training.optimizer.state.get(p, {}).items()
+    """Write a checkpoint into `folder` (made if need be), whole or not at all; returns its path. The last two are kept.
+
+    state    what the caller wants back: anything that JSON can hold
+    tensors  likewise tensors, by name
+
+    Raises CheckpointError where it cannot be written; the checkpoints before it stay as they were.
+
+        save("run/checkpoints", training, state={"best": 0.91})
+    """
+    if training.torn:
+        raise CheckpointError(
+            "this training was interrupted within an update, so some weights are new and some old; nothing was saved,"
+            f" the last checkpoint in {folder} is the one to go on from"
+        )
+    record = {
+        "step": training.step,
+        "steps": training.steps,
+        "training": describe(training),
+        "state": dict(state or {}),
     }
-    save_file(moments, part / "optimizer.safetensors")
-    save_file(dict(tensors or {}), part / "extra.safetensors")
-    (part / "training.json").write_text(json.dumps({"step": training.step, "state": state or {}}))
-    os.replace(part, path)
-    for old in _existing(folder)[:-KEPT]:
-        shutil.rmtree(old)
-    return path
+    try:
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"the state given for a checkpoint does not fit into JSON: {error}") from error
+    weights = {name: parameter.detach() for name, parameter in training.parameters.items()}
+    writers = {
+        "weights.safetensors": partial(_write_tensors, weights),
+        "optimizer.safetensors": partial(_write_tensors, _moments(training)),
+        "extra.safetensors": partial(_write_tensors, dict(tensors or {})),
+        "training.json": partial(_write_text, text),
+    }
+    return write_checkpoint(Path(folder), training.step, writers, keep=KEPT)
 
 
 def restore(folder: str | Path, training: Training) -> Restored | None:
-    """Set `training` to the newest checkpoint in `folder`; None where there is none."""
-    existing = _existing(Path(folder))
-    if not existing:
+    """Set a new `training`, made as the saved one was, to the newest checkpoint in `folder`; None where there is none.
+
+    Where the newest is damaged, the one before is taken, with a warning. Raises CheckpointError where all are damaged,
+    or where the training has another model, configuration or data; the training is then as it was.
+    """
+    found = checkpoints(Path(folder))
+    if not found:
         return None
-    path = existing[-1]
-    record = json.loads((path / "training.json").read_text())
+    damaged: dict[Path, str] = {}
+    for path in reversed(found):
+        what = damage(path)
+        if what is None:
+            break
+        damaged[path] = what
+    else:
+        listed = "; ".join(f"{path}: {what}" for path, what in damaged.items())
+        raise CheckpointError(f"no checkpoint is whole ({listed}); remove {folder} to begin anew")
+    for bad, what in damaged.items():
+        warnings.warn(f"the checkpoint {bad} is damaged ({what}); going on from {path.name}", stacklevel=2)
+    return _apply(path, training)
+
+
+def describe(training: Training) -> dict[str, Any]:
+    """What a training is made of, as JSON: two that are described alike go on from each other's checkpoints."""
+    config = asdict(training.config)
+    # Not what was asked for, such as "auto", but what that means on this machine.
+    config["precision"] = training.precision
+    described = {
+        **config,
+        "objective": repr(training.objective),
+        "data": training.data,
+        "model": training.model.layout.model_type,
+        "mask": str(training.model.mask),
+        **{f"network's {name}": value for name, value in asdict(training.model.config).items()},
+        **{f"weight {name}": f"{p.dtype} {tuple(p.shape)}" for name, p in training.parameters.items()},
+        "hash of frozen weights": _frozen_hash(training),
+    }
+    return json.loads(json.dumps(described))  # tuples become lists, as they do in the file
+
+
+def _frozen_hash(training: Training) -> str:
+    """SHA-256 of the weights that do not learn: a checkpoint does not hold them, but learned on top of them."""
+    digest = hashlib.sha256()
+    for name, tensor in training.model.state_dict().items():
+        if name not in training.parameters:
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _apply(path: Path, training: Training) -> Restored:
+    record = read_json(path / "training.json")
+    now, then = describe(training), record["training"]
+    for name in {**now, **then}:
+        if now.get(name) != then.get(name):
+            was, would_be = (str(each.get(name))[:200] for each in (then, now))
+            raise CheckpointError(
+                f"{path} is of another training: {name} was {was} and would now be {would_be}; pass the same settings,"
+                f" model and data, or remove {path.parent} to begin anew"
+            )
     weights, moments = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
     with torch.no_grad():
         for name, parameter in training.parameters.items():
             parameter.copy_(weights[name])
+    training.optimizer.state.clear()
     for key, value in moments.items():
         kind, _, name = key.partition("/")
-        training.optimizer.state[training.parameters[name]][kind] = value
-    training.step = record["step"]
-    return Restored(step=training.step, state=record["state"], tensors=load_file(path / "extra.safetensors"))
+        parameter = training.parameters[name]
+        # A copy in memory of its own: what was loaded may be a view on the file, which a later save removes.
+        training.optimizer.state[parameter][kind] = value.to(parameter.device, copy=True)
+    training.step, training.steps, training.torn = record["step"], record["steps"], False
+    tensors = load_file(path / "extra.safetensors")
+    return Restored(path=path, step=training.step, state=record["state"], tensors=tensors)
 
 
-def _existing(folder: Path) -> list[Path]:
-    """Checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*-step-*") if path.is_dir())
+def _moments(training: Training) -> dict[str, Tensor]:
+    """What the optimizer remembers of each parameter that ever had a gradient."""
+    held = training.optimizer.state
+    return {
+        f"{kind}/{name}": value
+        for name, parameter in training.parameters.items()
+        for kind, value in held.get(parameter, {}).items()
+    }
+
+
+def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    written: dict[str, Tensor] = {}
+    storages: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        storage = plain.untyped_storage().data_ptr()
+        # The format has no shared storage: a second tensor on the same memory gets a copy of its own.
+        written[name] = plain.clone() if storage in storages else plain
+        storages.add(storage)
+    save_file(written, path)
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,10 +1,11 @@
-"""fit: the one training loop, a generator of steps.
+"""fit: the one training loop, a generator of optimizer steps.
 
     training = Training(model, Classify(), TrainingConfig(learning_rate=5e-5))
     for progress in fit(training, steps):
         print(progress.step, progress.loss)
 
-Everything that trains consumes this loop; between two steps the model is in eval mode and may be used.
+Everything that trains consumes this loop. Between two steps the model is in eval mode and may be used, the training may
+be saved, and the loop may be left: a new `fit` goes on from there.
 """
 
 from __future__ import annotations
@@ -12,26 +13,26 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from sightline.errors import ConfigError, SightlineError
+from sightline.errors import ConfigError, InputError, SightlineError
 from sightline.model.model import Model
 from sightline.objectives.objective import Batch, Objective
 from sightline.training.config import TrainingConfig
 from sightline.training.freeze import freeze, frozen_parts, learning
 from sightline.training.optimizer import adamw
-from sightline.training.precision import chosen
+from sightline.training.precision import chosen, computing
 from sightline.training.randomness import randomness
 from sightline.training.schedule import learning_rate
 from sightline.training.steps import Steps
 
 
 class DivergedError(SightlineError):
-    """The loss, or its gradient, is no finite number any more; the weights are those from before that step."""
+    """A loss, or its gradient, is no finite number any more; the weights are those from before that step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +41,12 @@ class Progress:
 
     step           how many steps are done, this one included
     steps          how many there will be
-    loss           Σ weight · mean of the terms
+    loss           Σ weight · mean of the terms, before the step
     terms          each term's mean over the step
     learning_rate  of this step
     gradient_norm  of all gradients together, before clipping
     rows, tokens   how many were read, padding not counted
-    seconds        that the step took
+    seconds        that the step took, reading its rows included
     """
 
     step: int
@@ -67,18 +68,21 @@ class Training:
     config     how
     data       what it learns from, in a word (`LabelledSteps.fingerprint`): a checkpoint of other data is refused
     step       how many optimizer steps are done
+    steps      how many there will be; None until `fit` has seen them
+    torn       whether an interrupt hit while weights were changing, so that some have changed and some have not
+
+    A model has one training at a time: what learns is marked on its parameters.
     """
 
     def __init__(self, model: Model, objective: Objective, config: TrainingConfig, *, data: str = "") -> None:
         self.model, self.objective, self.config, self.data = model, objective, config, data
-        self.step = 0
+        self.step, self.torn = 0, False
+        self.steps: int | None = None
         self.frozen = frozen_parts(model, config.frozen_layers)
         freeze(model, self.frozen)
         self.parameters = dict(learning(model))
         if not self.parameters:
-            raise ConfigError(
-                "nothing of this model would learn: all is frozen and it has no head; freeze fewer layers"
-            )
+            raise ConfigError("all of this model is frozen and it has no head that could learn: lower frozen_layers")
         self.optimizer = adamw(self.parameters.values(), config)
         self.precision = chosen(config.precision, model.device, model.dtype)
         model.eval()
@@ -87,79 +91,117 @@ class Training:
 def fit(training: Training, steps: Steps) -> Iterator[Progress]:
     """Train from `training.step` to the last of `steps`; yields after every optimizer step.
 
-    Raises DivergedError, before the weights change, where a loss or a gradient is not finite. On a CPU the same call
+    Random numbers of a step come from (seed, step), and the caller's generators are left alone. On a CPU the same call
     gives the same bits.
+
+    Raises DivergedError, before the weights change, where a loss or a gradient is not finite.
     """
+    if training.steps not in (None, len(steps)):
+        raise ConfigError(
+            f"this training has {training.steps} steps and {len(steps)} came, so its learning rates would not fit:"
+            " pass the same data, batch_rows and passes, or begin a new training"
+        )
+    if training.torn:
+        raise ConfigError("this training was interrupted within an update: restore its last checkpoint first")
+    training.steps = len(steps)
     while training.step < len(steps):
-        yield _take_step(training, steps[training.step], len(steps))
+        yield _take_step(training, steps)
 
 
-def _take_step(training: Training, batches: list[Batch], steps: int) -> Progress:
+def _take_step(training: Training, steps: Steps) -> Progress:
     began = time.perf_counter()
-    rate = learning_rate(training.config, training.step, steps)
-    training.model.train()
-    for part in training.frozen:
-        part.eval()
+    batches = steps[training.step]
+    rate = learning_rate(training.config, training.step, len(steps))
+    _train_mode(training)
+    training.optimizer.zero_grad(set_to_none=True)
     try:
-        with randomness(training.config.seed, training.step, training.model.device):
-            terms, loss, norm = _gradients(training, batches)
-        for group in training.optimizer.param_groups:
-            group["lr"] = rate
-        training.optimizer.step()
+        weights, means = _backward(training, batches)
+        numbers, norm, size = _finite(training, batches, weights, means)
+        _update(training, rate, norm, size)
     finally:
+        # Between steps the model is as a user expects it, and gradients hold no memory.
         training.optimizer.zero_grad(set_to_none=True)
         training.model.eval()
-    training.step += 1
     return Progress(
         step=training.step,
-        steps=steps,
-        loss=loss,
-        terms=terms,
+        steps=len(steps),
+        loss=sum(weights[name] * mean for name, mean in numbers.items()),
+        terms=numbers,
         learning_rate=rate,
-        gradient_norm=norm,
+        gradient_norm=size,
         rows=sum(len(batch.rows) for batch in batches),
         tokens=sum(batch.tokens for batch in batches),
         seconds=time.perf_counter() - began,
     )
 
 
-def _gradients(training: Training, batches: list[Batch]) -> tuple[dict[str, float], float, float]:
-    """Gradients of the step's loss, clipped; the means of its terms, the loss and the norm, all known to be finite."""
-    model, objective, config = training.model, training.objective, training.config
-    counted = [objective.counts(batch) for batch in batches]
-    counts = {
-        name: sum(each.get(name, 0.0) for each in counted) for name in dict.fromkeys(n for c in counted for n in c)
-    }
-    sums: dict[str, Tensor] = {}
+def _train_mode(training: Training) -> None:
+    training.model.train()
+    for part in training.frozen:
+        part.eval()
+
+
+def _global_counts(objective: Objective, batches: list[Batch]) -> dict[str, float]:
+    """How much each term asks of the whole step, over all micro-batches: known before the first forward pass."""
+    counts: dict[str, float] = {}
+    for batch in batches:
+        for name, count in objective.counts(batch).items():
+            counts[name] = counts.get(name, 0.0) + count
+    if not any(counts.values()):
+        raise InputError("a step of this training asks nothing of its rows: every term has count 0")
+    return counts
+
+
+def _backward(training: Training, batches: list[Batch]) -> tuple[dict[str, float], dict[str, Tensor]]:
+    """Gradients of the step's loss. Returns each term's weight, and its mean over the step as a () tensor."""
+    model, objective = training.model, training.objective
+    counts = _global_counts(objective, batches)
     weights: dict[str, float] = {}
+    means: dict[str, Tensor] = {}
     kind = model.device.type
-    half = training.precision == "bfloat16"
-    # One context for all micro-batches: the weights are cast once a step.
-    with torch.autocast(kind, torch.bfloat16) if half else nullcontext():
+    # One context for all micro-batches: weights are cast once a step. Gradients are computed outside of it: what their
+    # type is was decided on the way forward.
+    with randomness(training.config.seed, training.step, model.device), computing(training.precision, model.device):
         for batch in batches:
-            terms = objective.terms(model, batch.to(model.device))
-            loss = sum(term.weight / counts[name] * term.sum for name, term in terms.items() if counts[name])
-            for name, term in terms.items():
-                sums[name] = term.sum.detach() + sums[name] if name in sums else term.sum.detach()
+            loss = torch.zeros((), device=model.device)
+            for name, term in objective.terms(model, batch.to(model.device)).items():
+                mean = term.sum / counts[name] if counts[name] else term.sum
+                loss = loss + term.weight * mean
                 weights[name] = term.weight
-            with torch.autocast(kind, enabled=False) if half else nullcontext():
-                loss.backward()  # type: ignore[union-attr]
-    limit = math.inf if config.clip is None else config.clip
-    norm = torch.nn.utils.clip_grad_norm_(training.parameters.values(), limit)
-    # The one moment of a step at which the host waits for the device.
-    *means, size = torch.stack(
-        [*(sums[name].double() / (counts[name] or 1.0) for name in sums), norm.double()]
-    ).tolist()
-    named = dict(zip(sums, means, strict=True))
-    total = sum(weights[name] * mean for name, mean in named.items())
-    if not (math.isfinite(total) and math.isfinite(size)):
+                means[name] = means.get(name, 0.0) + mean.detach()
+            with torch.autocast(kind, enabled=False):
+                loss.backward()
+    return weights, means
+
+
+def _finite(
+    training: Training, batches: list[Batch], weights: Mapping[str, float], means: Mapping[str, Tensor]
+) -> tuple[dict[str, float], Tensor, float]:
+    """The terms' means, as numbers; the norm of all gradients, as a tensor and as a number.
+
+    Raises DivergedError where one of them is not finite.
+    """
+    norm = get_total_norm([p.grad for p in training.parameters.values() if p.grad is not None])
+    # Here, once a step, the host waits for the device.
+    *numbers, size = torch.stack([*(mean.to(norm.dtype) for mean in means.values()), norm]).tolist()
+    loss = sum(weights[name] * number for name, number in zip(means, numbers, strict=True))
+    if not (math.isfinite(loss) and math.isfinite(size)):
+        wrong = f"the loss is {loss:.4g} but its gradient {size}" if math.isfinite(loss) else f"the loss is {loss}"
         rows = [number for batch in batches for number in batch.rows]
-        what = (
-            f"the loss is {total}" if not math.isfinite(total) else f"the loss is {total:.4g} but its gradient {size}"
-        )
-        named_rows = ", ".join(map(str, rows[:40])) + (" …" if len(rows) > 40 else "")
         raise DivergedError(
-            f"step {training.step + 1}: {what}, on rows {named_rows};"
-            " the weights are those from before it; lower learning_rate, or look at these rows"
+            f"step {training.step + 1}: {wrong}; the weights are still those from before it. Lower learning_rate, or"
+            f" look at its rows: {', '.join(map(str, rows[:50]))}{' …' if len(rows) > 50 else ''}"
         )
-    return named, total, size
+    return dict(zip(means, numbers, strict=True)), norm, size
+
+
+def _update(training: Training, rate: float, norm: Tensor, size: float) -> None:
+    """Clip, and let the optimizer take its step."""
+    clip = training.config.clip
+    if clip is not None and size > clip:
+        clip_grads_with_norm_(training.parameters.values(), clip, norm)
+    for group in training.optimizer.param_groups:
+        group["lr"] = rate
+    training.torn = True
+    training.optimizer.step()
+    training.step, training.torn = training.step + 1, False

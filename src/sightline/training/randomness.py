@@ -1,4 +1,8 @@
-"""Random numbers of a training step: from (seed, step), and nobody else's are touched."""
+"""Random numbers of a training step: they come from (seed, step), and the caller's generators stay as they were.
+
+So a step's dropout does not depend on what ran before it: a training that goes on from a checkpoint draws the same
+numbers as one that was never interrupted.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,27 @@ import torch
 
 
 def step_seed(seed: int, step: int) -> int:
-    """A number of 63 bits that differs for every seed and step.
+    """A number of 63 bits for each seed and step.
 
-    Through a hash: seed + step would let the second step of seed 0 repeat the first of seed 1.
+    Through a hash: by seed + step, the second step of seed 0 would repeat the first of seed 1.
     """
     return int(numpy.random.SeedSequence((seed, step)).generate_state(1, numpy.uint64)[0] >> 1)
 
 
 @contextmanager
 def randomness(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Within, torch's generators of the CPU and of `device` count from (seed, step); after it they are as before."""
-    devices = [device] if device.type != "cpu" else []
-    kind = device.type if devices else "cuda"
-    with torch.random.fork_rng(devices, device_type=kind):
-        torch.manual_seed(step_seed(seed, step))
+    """Within, torch's default generators of the CPU and of `device` count from (seed, step); after it, from where they
+    were."""
+    # Not torch.manual_seed: it would also reset the generators of devices that have no part in this.
+    generators = [torch.default_generator]
+    if device.type == "cuda":
+        torch.cuda.init()
+        generators.append(torch.cuda.default_generators[device.index or 0])
+    states = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:
+            generator.manual_seed(step_seed(seed, step))
         yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
