@@ -9,10 +9,8 @@ N rows · L classes
 
 from __future__ import annotations
 
-import hashlib
-import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -21,15 +19,14 @@ from typing import Literal
 import numpy
 
 from sightline.errors import InputError, NotFoundError
-from sightline.text.columns import Chosen, Column, check_header, choose_columns, describe
-from sightline.text.duplicates import digest
+from sightline.text.columns import Column, check_header, choose_columns, describe
 from sightline.text.hub_tables import PREFIX, fetch_table
-from sightline.text.labels import as_classes, as_numbers, decide_kind, label_text, sorted_classes
+from sightline.text.labelled_rows import Counts, Row, check_rows_are_unicode, drawn, usable_rows, without_duplicates
+from sightline.text.labels import alike, as_classes, as_numbers, decide_kind, sorted_classes
 from sightline.text.records import DELIMITED, JSON_LINES, Records, open_records
 
 Kind = Literal["auto", "classes", "numbers"]
 SUFFIXES = (*DELIMITED, *JSON_LINES, ".parquet")
-_REPORT_EVERY = 4096  # rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,88 +89,6 @@ class Table:
     conflicting: int
     sampled_from: int | None
     assumed: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    number: int
-    texts: tuple[str, ...]
-    label: str
-
-
-class _Counts:
-    """What is left out of a file, counted on the way."""
-
-    def __init__(self) -> None:
-        self.read = self.empty = self.unlabelled = 0
-
-    @property
-    def usable(self) -> int:
-        return self.read - self.empty - self.unlabelled
-
-
-def _usable_rows(
-    records: Records, chosen: Chosen, counts: _Counts, progress: Callable[[int], None] | None
-) -> Iterator[_Row]:
-    """The rows that have texts and a label."""
-    for number, values in enumerate(records.rows((*chosen.text, chosen.label)), start=1):
-        counts.read = number
-        if progress is not None and number % _REPORT_EVERY == 0:
-            progress(number)
-        texts: list[str] = []
-        for column, value in zip(chosen.text, values, strict=False):
-            if value is not None and not isinstance(value, str):
-                what = f"{type(value).__name__} {value!r:.40}"
-                raise InputError(f"row {number} of {records.name} has {what} in column {column!r}, where text belongs")
-            texts.append(value or "")
-        if isinstance(values[-1], (list, dict, bytes)):
-            what = f"a {type(values[-1]).__name__}, {values[-1]!r:.40}, as its label"
-            raise InputError(f"row {number} of {records.name} has {what}; a label is one text or number")
-        label = label_text(values[-1])
-        if not all(text.strip() for text in texts):
-            counts.empty += 1
-        elif not label:
-            counts.unlabelled += 1
-        else:
-            yield _Row(number, tuple(texts), label)
-
-
-def _drawn(rows: Iterator[_Row], most: int, seed: int) -> list[_Row]:
-    """At most so many rows with different texts or labels, each with equal chance, in the order of the file.
-
-    A number is drawn for each row from its text, its label and the seed, and the rows with the smallest are kept: equal
-    rows are kept or left together, and neither their order nor their number matters. Rows equal to a kept one stay too,
-    to be counted as duplicates.
-    """
-    key = seed.to_bytes(8, "little", signed=True)
-    kept: dict[int, list[_Row]] = {}
-    largest: list[int] = []  # a heap of the negated numbers drawn
-    for row in rows:
-        said = "\0".join((*row.texts, row.label)).encode("utf-8", "surrogatepass")
-        drawn = int.from_bytes(hashlib.blake2b(said, digest_size=8, key=key).digest(), "little")
-        if drawn in kept:
-            kept[drawn].append(row)
-        elif len(kept) < most:
-            kept[drawn] = [row]
-            heapq.heappush(largest, -drawn)
-        elif drawn < -largest[0]:
-            del kept[-heapq.heapreplace(largest, -drawn)]
-            kept[drawn] = [row]
-    return sorted((row for same in kept.values() for row in same), key=lambda row: row.number)
-
-
-def _without_duplicates(rows: Sequence[_Row]) -> tuple[list[_Row], int]:
-    """The first of each group of rows with the same texts and label, and how many rows' texts have two labels."""
-    labels_of: dict[bytes, list[str]] = {}
-    left, keys = [], []
-    for row in rows:
-        key = digest(*row.texts)
-        labels = labels_of.setdefault(key, [])
-        if row.label not in labels:
-            labels.append(row.label)
-            left.append(row)
-            keys.append(key)
-    return left, sum(len(labels_of[key]) > 1 for key in keys)
 
 
 def _remedy(file: Path) -> str:
@@ -240,16 +155,17 @@ def read_examples(
     asked = (text,) if isinstance(text, str) else text
     values = cache(lambda: _described(records))
     chosen = choose_columns(records.columns, text=asked, label=label, name=name, values=values)
-    counts = _Counts()
-    usable = _usable_rows(records, chosen, counts, progress)
-    rows = list(usable) if most is None else _drawn(usable, most, seed)
+    counts = Counts()
+    usable = usable_rows(records, chosen.text, chosen.label, counts, progress)
+    rows, repeated = (list(usable), 0) if most is None else drawn(usable, most, seed)
     if not rows:
         raise InputError(
             f"{name} has no labelled row: {counts.read} read, {counts.empty} without text, {counts.unlabelled} without"
             f" label; its texts are in {', '.join(map(repr, chosen.text))}, its labels in {chosen.label!r}"
         )
-    n_drawn = len(rows)
-    rows, conflicting = _without_duplicates(rows)
+    check_rows_are_unicode(rows, name)
+    n_drawn = len(rows) + repeated
+    rows, conflicting = without_duplicates(rows)
     if progress is not None:
         progress(counts.read)
     targets, classes, decided = _targets(rows, kind, labels, name)
@@ -270,7 +186,7 @@ def read_examples(
         duplicates=n_drawn - len(rows),
         conflicting=conflicting,
         sampled_from=counts.usable if n_drawn < counts.usable else None,
-        assumed=(*chosen.assumed, *([decided] if decided else [])),
+        assumed=(*chosen.assumed, *decided),
     )
 
 
@@ -282,16 +198,17 @@ def _described(records: Records) -> dict[str, Column]:
 
 
 def _targets(
-    rows: Sequence[_Row], kind: Kind, labels: tuple[str, ...] | None, name: str
-) -> tuple[numpy.ndarray, tuple[str, ...] | None, str]:
-    """The targets, the classes if there are any, and the sentence on what was decided."""
-    said, numbers, decided = [row.label for row in rows], [row.number for row in rows], ""
+    rows: Sequence[Row], kind: Kind, labels: tuple[str, ...] | None, name: str
+) -> tuple[numpy.ndarray, tuple[str, ...] | None, list[str]]:
+    """The targets, the classes if there are any, and sentences on what was decided."""
+    said, numbers, decided = [row.label for row in rows], [row.number for row in rows], []
     if labels is not None:
-        return as_classes(said, labels, numbers, name), labels, ""
+        return as_classes(said, labels, numbers, name), labels, []
     if kind == "auto":
-        kind, decided = decide_kind(said, numbers, name)
+        kind, sentence = decide_kind(said, numbers, name)
+        decided.append(sentence)
     if kind == "numbers":
-        return as_numbers(said, numbers, name), None, decided
+        return as_numbers(said, numbers, name), None, [sentence for sentence in decided if sentence]
     classes = sorted_classes(said)
     if len(classes) < 2:
         (only, count) = Counter(said).most_common(1)[0]
@@ -299,4 +216,5 @@ def _targets(
             f"every labelled row of {name} has the label {only!r} ({count} rows); there is nothing to tell apart: give"
             " rows of at least two classes, or another column with --label (label=…)"
         )
-    return as_classes(said, classes, numbers, name), classes, decided
+    decided.append(alike(classes))
+    return as_classes(said, classes, numbers, name), classes, [sentence for sentence in decided if sentence]

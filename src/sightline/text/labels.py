@@ -14,6 +14,7 @@ from typing import Literal
 import numpy
 
 from sightline.errors import InputError
+from sightline.text.duplicates import normalized
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
@@ -72,6 +73,16 @@ def sorted_classes(labels: Sequence[str]) -> tuple[str, ...]:
     if values is not None:
         distinct = [label for _, label in sorted(zip(values, distinct, strict=True), key=lambda pair: pair[0])]
     return tuple(distinct)
+
+
+def alike(classes: Sequence[str]) -> str:
+    """A sentence on classes that differ in case or spaces only; "" where there are none."""
+    first: dict[str, str] = {}
+    for label in classes:
+        other = first.setdefault(normalized(label), label)
+        if other != label:
+            return f"The labels {other!r} and {label!r} are spelled differently, and count as two classes."
+    return ""
 
 
 def as_classes(labels: Sequence[str], classes: Sequence[str], rows: Sequence[int], name: str) -> numpy.ndarray:
