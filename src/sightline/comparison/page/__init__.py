@@ -1,0 +1,1 @@
+"""The parts of the report's page: its markup, its charts and its sections."""

@@ -1,0 +1,104 @@
+"""The report of a comparison: results in, one self-contained HTML page out, the verdict first.
+
+The page loads nothing and runs nothing: no script, no font, no picture from anywhere, and a policy in its head that
+forbids them. Everything that comes from the results is escaped. The same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from typing import Any
+
+from sightline.comparison.figures import MISSING, count
+from sightline.comparison.page.markup import Html, clean, isolated, listed, shortened, tag
+from sightline.comparison.page.mistakes import calibration, confusion, disagreements, scatters
+from sightline.comparison.page.run import again, fairness, protocol, rows
+from sightline.comparison.page.scores import costs, key_facts, metrics, pairs, scores
+from sightline.comparison.page.view import View, view
+
+POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+CONTENTS = {
+    "score": "Scores",
+    "numbers": "All numbers",
+    "cost": "Cost",
+    "pairs": "Differences",
+    "confusion": "Mistakes",
+    "scatter": "Predictions",
+    "calibration": "Calibration",
+    "disagreements": "Disagreements",
+    "fairness": "What was held equal",
+    "rows": "Rows",
+    "protocol": "Protocol",
+    "again": "To repeat it",
+}
+SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
+
+
+def _head(page: View, title: str) -> Html:
+    style = files("sightline.comparison.page").joinpath("style.css").read_text(encoding="utf-8")
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("meta", name="generator", content=f"Sightline {page.results.get('sightline') or ''}".strip()),
+        tag("title", title),
+        tag("style", Html(style)),
+    )
+
+
+def _verdict(page: View) -> Html:
+    """The verdict's first sentence as the page's heading, what follows as a paragraph."""
+    said = clean(page.results.get("verdict") or "There is no verdict.")
+    first, *others = SENTENCE.split(said, maxsplit=1)
+    file = page.part("data").get("file") or "rows"
+    over = tag(
+        "p",
+        tag("b", "Sightline"),
+        " compared ",
+        count(len(page.ranked)),
+        " contenders on ",
+        isolated(file),
+        class_="over",
+    )
+    stopped = None
+    if page.results.get("status") != "finished":
+        stopped = tag("p", "The comparison was stopped before its end: this is what was finished.", class_="warning")
+    lead = tag("p", isolated(others[0]), class_="lead") if others else None
+    return tag("header", over, tag("h1", isolated(first)), lead, stopped, key_facts(page))
+
+
+def _contents(names: list[str]) -> Html:
+    links = [tag("a", CONTENTS[name], href=f"#{name}") for name in names]
+    return tag("nav", listed(*links), aria_label="Contents")
+
+
+def render(results: dict[str, Any]) -> str:
+    """The report of `results` (the schema of results.json) as one HTML file. Missing numbers are shown as a dash.
+
+    Path("report.html").write_text(render(results), encoding="utf-8")
+    """
+    page = view(results)
+    drawn = {
+        "score": scores(page),
+        "numbers": metrics(page) if page.ranked else None,
+        "cost": costs(page),
+        "pairs": pairs(page),
+        "confusion": confusion(page),
+        "scatter": scatters(page),
+        "calibration": calibration(page),
+        "disagreements": disagreements(page),
+        "fairness": fairness(page),
+        "rows": rows(page),
+        "protocol": protocol(page),
+        "again": again(page),
+    }
+    shown = {name: each for name, each in drawn.items() if each is not None}
+    file = shortened(page.part("data").get("file") or MISSING, 60)
+    skip = tag("a", "To the scores", href="#score", class_="skip")
+    main = tag("main", _verdict(page), _contents(list(shown)), *shown.values())
+    foot = tag("footer", tag("p", "Made by Sightline ", isolated(results.get("sightline") or ""), "."))
+    whole = tag("html", _head(page, f"{file} · Sightline"), tag("body", skip, main, foot), lang="en")
+    return f"<!doctype html>\n{whole.source}\n"
