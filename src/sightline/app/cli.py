@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from sightline.app import run, talk
+from sightline.app.compare import compare
 from sightline.errors import SightlineError
 
 INTERRUPTED = 130
@@ -24,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run.fill, run.generate, run.embed, run.show):
+for verb in (run.fill, run.generate, run.embed, run.show, compare):
     app.command()(verb)
 
 

@@ -1,0 +1,101 @@
+"""The verb compare: which kind of model serves these rows best."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer import Option
+
+from sightline.app import talk
+from sightline.app.options import Json
+
+if TYPE_CHECKING:
+    from sightline.comparison.compare import Comparison
+
+Text = Annotated[str | None, Option("--text", help="The column of texts; two for pairs: premise,hypothesis.")]
+Label = Annotated[str | None, Option("--label", help="The column of classes or numbers.")]
+
+
+def _names(contenders: str) -> list[str]:
+    """Parted by commas, those within brackets left alone: "tfidf,bert@prefix(4)"."""
+    return [name for name in re.split(r",(?![^(]*\))", contenders) if name.strip()]
+
+
+def _run(comparison: Comparison, *, json: bool) -> None:
+    """Show the comparison as it goes, then its answer."""
+    from sightline.app.board import board
+    from sightline.comparison.summary import table
+
+    try:
+        with board([contender.name for contender in comparison.contenders]) as show:
+            for event in comparison:
+                show(event)
+    except KeyboardInterrupt:
+        talk.say(f"What is finished is in {comparison.folder}; the same command goes on from there.")
+        raise
+    results = comparison.results()
+    if json:
+        talk.answer_json({key: results[key] for key in ("winner", "verdict", "contenders", "folder")})
+        return
+    talk.answer(f"\n{table(results)}\n\n{results['verdict']}\n")
+    talk.answer(f"report  {comparison.folder / 'report.html'}")
+    if results["model"] is not None:
+        talk.answer(f"model   {comparison.folder / results['model']}")
+
+
+def compare(
+    file: Annotated[str, typer.Argument(metavar="ROWS", help="Texts and labels: CSV, TSV, JSONL, Parquet, hf://….")],
+    text: Text = None,
+    label: Label = None,
+    dev: Annotated[str | None, Option(help="Rows to choose settings on. Default: a part of ROWS.")] = None,
+    test: Annotated[str | None, Option(help="Rows to judge on. Default: a part of ROWS.")] = None,
+    contenders: Annotated[
+        str, Option(help="majority, tfidf, encoder, decoder, bert, gpt2, a folder or hub id, NAME@causal, NAME#frozen.")
+    ] = "majority,tfidf,encoder,decoder",
+    budget: Annotated[float, Option(help="Minutes for everything; 0: no limit.")] = 10.0,
+    passes: Annotated[int | None, Option(help="How often networks read the rows, instead of a budget.")] = None,
+    seeds: Annotated[int, Option(help="How often the chosen settings are trained.")] = 3,
+    size: Annotated[
+        str, Option(help="Of new networks: tiny, mini (4 layers, 256 wide), small, medium, base.")
+    ] = "mini",
+    rows: Annotated[int, Option(help="At most so many rows, drawn by the seed.")] = 100_000,
+    kind: Annotated[str, Option(help="What labels are: classes, numbers, or auto.")] = "auto",
+    header: Annotated[bool, Option(help="Whether the first line of a CSV or TSV names the columns.")] = True,
+    seed: Annotated[int, Option(help="The same seed divides and trains alike.")] = 0,
+    out: Annotated[Path | None, Option(help="Folder for results, report and winner. Default: ROWS-compare.")] = None,
+    json: Json = False,
+) -> None:
+    """Find out which kind of model serves your rows best, by how much, how surely and at what cost.
+
+    **sightline compare reviews.csv**
+
+    **sightline compare reviews.csv --text review --label stars --budget 30 --contenders tfidf,encoder,roberta-base**
+
+    A comparison that was stopped goes on where it was when the same command is given again.
+    """
+    from sightline.comparison.compare import compare as start
+
+    comparison = start(
+        file,
+        text=None if text is None else text.split(","),
+        label=label,
+        kind=kind,  # type: ignore[arg-type]  # checked where it is read
+        header=header,
+        dev=dev,
+        test=test,
+        contenders=_names(contenders),
+        budget=budget or None,
+        passes=passes,
+        seeds=seeds,
+        size=size,
+        rows=rows,
+        seed=seed,
+        out=out,
+        command="sightline " + shlex.join(sys.argv[1:]),
+    )
+    _run(comparison, json=json)

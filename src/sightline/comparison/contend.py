@@ -1,0 +1,140 @@
+"""One contender's way through a comparison: its tries, then its seeds.
+
+The model that is judged is the one on the disk: saved, opened again, and asked once for the test rows.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sightline.comparison.contenders import Contender
+from sightline.comparison.learners import Learner, Settings
+from sightline.comparison.measure import forget_peak, peak_memory, row_times
+from sightline.comparison.metrics import scores
+from sightline.comparison.plan import Plan
+from sightline.comparison.rows import Rows
+from sightline.comparison.store import Store
+from sightline.tasks.classify import open_classifier
+from sightline.training.fit import DivergedError
+
+Record = dict[str, Any]
+News = tuple[Literal["learning", "tried", "judged"], str, float, Record]
+"""What happened, one line for people, how much of this run is done, and what came of it."""
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One contender in a comparison. `seed` is the first of the seeds that it is trained with."""
+
+    contender: Contender
+    learner: Learner
+    rows: Rows
+    plan: Plan
+    store: Store
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The contender's."""
+        return self.contender.name
+
+
+def goodness(dev: dict[str, float]) -> tuple[float, float]:
+    """What dev scores are compared by: the main metric, then the finer one."""
+    if "accuracy" in dev:
+        return dev["accuracy"], -dev["log_loss"]
+    return dev["pearson"], -dev["rmse"]
+
+
+def _main(dev: dict[str, float]) -> str:
+    return f"accuracy {dev['accuracy']:.1%}" if "accuracy" in dev else f"Pearson {dev['pearson']:.3f}"
+
+
+def _best(records: dict[str, Record]) -> str | None:
+    good = [run for run, record in records.items() if "dev" in record]
+    return max(good, key=lambda run: goodness(records[run]["dev"])) if good else None
+
+
+def _train(
+    contest: Contest, run: str, settings: Settings, seed: int, what: str
+) -> Generator[News, None, tuple[Record, Any]]:
+    """One training run, its model saved; gives its record and its predictions on dev."""
+    forget_peak()
+    started = time.perf_counter()
+    learning = contest.learner.learn(settings, seed, contest.plan)
+    try:
+        while True:
+            yield "learning", what, next(learning), {}
+    except StopIteration as end:
+        classifier = end.value
+    record = {"settings": settings, "seed": seed, "seconds": time.perf_counter() - started}
+    record["peak_memory_mb"] = peak_memory()
+    record["parameters"] = classifier.parameters
+    dev = classifier.predict(contest.rows.dev.texts, contest.rows.dev.pairs)
+    record["dev"] = scores(contest.rows.dev.targets, dev)
+    classifier.save(contest.store.model(contest.name, run))
+    return record, dev
+
+
+def _try_all(contest: Contest) -> Generator[News, None, dict[str, Record]]:
+    """Every setting once, with the first seed; the best one's model stays on the disk."""
+    records: dict[str, Record] = {}
+    grid, store = contest.learner.grid(contest.plan), contest.store
+    for number, settings in enumerate(grid, start=1):
+        run, what = f"try-{number}", f"try {number} of {len(grid)}"
+        known = store.finished(contest.name, run)
+        if known is None:
+            try:
+                known, dev = yield from _train(contest, run, settings, contest.seed, what)
+                predictions = {"dev": dev}
+            except DivergedError as error:  # too high a learning rate is no failure of the contender's
+                known, predictions = {"settings": settings, "error": str(error)}, {}
+            store.keep(contest.name, run, known, predictions)
+            store.forget_models(contest.name, but=_best({**records, run: known}))
+        records[run] = known
+        text = f"{what} failed: {known['error']}" if "error" in known else f"{what}, dev {_main(known['dev'])}"
+        yield "tried", text, 1.0, known
+    if _best(records) is None:
+        raise DivergedError(f"all {len(grid)} tries failed; the last: {records[run]['error']}")
+    return records
+
+
+def _judge(contest: Contest, run: str, record: Record, dev: Any) -> Record:
+    """Ask the model on the disk for the test rows, once, and time it."""
+    classifier = open_classifier(contest.store.model(contest.name, run))
+    test = contest.rows.test
+    predictions = classifier.predict(test.texts, test.pairs)
+    record = {**record, "test": scores(test.targets, predictions)}
+    if run == seed_run(0):
+        record.update(row_times(classifier.predict, test.texts, test.pairs))
+    contest.store.keep(contest.name, run, record, {"dev": dev, "test": predictions})
+    return record
+
+
+def contend(contest: Contest) -> Generator[News, None, None]:
+    """All of a contender's runs, but those that an earlier start finished."""
+    store, name = contest.store, contest.name
+    records = yield from _try_all(contest)
+    best = _best(records) or ""
+    settings = records[best]["settings"]
+    seeds = contest.plan.seeds if contest.learner.seeded else 1
+    judged = {run: known for run in map(seed_run, range(seeds)) if (known := store.finished(name, run)) is not None}
+    for number in range(seeds):
+        run, what = seed_run(number), f"seed {number + 1} of {seeds}"
+        if run not in judged:
+            if number == 0 and store.model(name, best).is_dir():
+                store.model(name, best).rename(store.model(name, run))
+                record, dev = records[best], store.predictions(name, best)["dev"]
+            else:  # another seed, or a best try whose model is gone
+                record, dev = yield from _train(contest, run, settings, contest.seed + number, what)
+            judged[run] = _judge(contest, run, record, dev)
+            store.forget_models(name, but=_best(judged))
+        yield "judged", f"{what}, dev {_main(judged[run]['dev'])}", float(number > 0), judged[run]
+
+
+def seed_run(number: int) -> str:
+    """What the run with this seed, from 0, is called in the store."""
+    return f"seed-{number}"

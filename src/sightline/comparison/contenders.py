@@ -1,0 +1,127 @@
+"""Contenders: what a name on the command line stands for.
+
+majority           the commonest class, whatever the text
+tfidf              TF-IDF and logistic regression
+encoder, decoder   one new network under two masks: bidirectional and causal
+bert, gpt2         the classical networks, new
+FOLDER or HUB ID   a checkpoint
+NAME@MASK          a checkpoint, or bert or gpt2, seen through another mask: bert-base-uncased@causal
+NAME#frozen        its embeddings as they are, and logistic regression
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sightline.core.mask import Bidirectional, Causal, Mask
+from sightline.errors import ConfigError
+
+Kind = Literal["baseline", "network", "frozen"]
+
+BASELINES = ("majority", "tfidf")
+DEFAULT = ("majority", "tfidf", "encoder", "decoder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fresh:
+    """A network that begins from random weights.
+
+    family  which network
+    tokens  how its tokenizer splits texts; it is learned from the training rows
+    """
+
+    family: str
+    tokens: Literal["wordpiece", "bytelevel-bpe"]
+
+
+FRESH = {
+    "encoder": (Fresh(family="gpt2", tokens="wordpiece"), Bidirectional()),
+    "decoder": (Fresh(family="gpt2", tokens="wordpiece"), Causal()),
+    "bert": (Fresh(family="bert", tokens="wordpiece"), None),
+    "gpt2": (Fresh(family="gpt2", tokens="bytelevel-bpe"), None),
+}
+"""By name: the network, and the mask that it is seen through where that is not the family's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One of those that are compared.
+
+    name    what people call it; no two have the same
+    source  a baseline's name, a new network, or the folder or hub id of a checkpoint
+    mask    the mask asked for; None: the network's own
+    """
+
+    name: str
+    kind: Kind
+    source: str | Fresh
+    mask: Mask | None = None
+
+    @property
+    def random(self) -> bool | None:
+        """Whether it begins from random weights; None for what has no network."""
+        return None if self.kind == "baseline" else isinstance(self.source, Fresh)
+
+
+def _name_of(source: str) -> str:
+    """A folder's own name; a hub id as it stands."""
+    path = Path(source)
+    return path.resolve().name if path.is_dir() else source
+
+
+def _check_source(source: str, asked: str) -> None:
+    """A name without a slash that is no folder may be a hub's, or a known name misspelt."""
+    if not source:
+        raise ConfigError(f"contender {asked!r} names nothing before its sign; write NAME@MASK or NAME#frozen")
+    near = difflib.get_close_matches(source, [*BASELINES, *FRESH], n=1, cutoff=0.75)
+    if near and not Path(source).exists():
+        raise ConfigError(f"there is no contender {asked!r}; did you mean {near[0]!r}?")
+
+
+def parse(asked: str) -> Contender:
+    """The contender that a name stands for; ConfigError where it can be none.
+
+    >>> parse("bert@causal").mask
+    Causal()
+    """
+    text = asked.strip()
+    rest, sign, frozen = text.partition("#")
+    if sign and frozen != "frozen":
+        raise ConfigError(f"contender {asked!r} ends in #{frozen}; what may follow # is 'frozen'")
+    source, at, mask_text = rest.rpartition("@")
+    if not at or Path(rest).exists():  # a folder may have an @ in its name
+        source, mask_text = rest, ""
+    mask = Mask.parse(mask_text) if mask_text else None
+    if source in BASELINES:
+        if sign or mask is not None:
+            raise ConfigError(f"contender {asked!r}: {source} has no network, so no mask and nothing to freeze")
+        return Contender(name=source, kind="baseline", source=source)
+    if source in FRESH:
+        fresh, own = FRESH[source]
+        if sign:
+            raise ConfigError(f"contender {asked!r}: {source} begins from random weights; train it, or freeze another")
+        if mask is not None and own is not None:
+            raise ConfigError(f"contender {asked!r}: {source} is named for its mask, {own}; use gpt2@{mask_text}")
+        return Contender(name=text, kind="network", source=fresh, mask=mask or own)
+    _check_source(source, asked)
+    name = _name_of(source) + (f"@{mask_text}" if mask_text else "") + (f"#{frozen}" if sign else "")
+    return Contender(name=name, kind="frozen" if sign else "network", source=source, mask=mask)
+
+
+def parse_all(asked: Sequence[str]) -> list[Contender]:
+    """Contenders in the order asked for, each under a name of its own."""
+    found = [parse(one) for one in asked]
+    if not found:
+        raise ConfigError(f"no contenders; name some, such as {','.join(DEFAULT)}")
+    for index, one in enumerate(found):
+        if one in found[:index]:
+            raise ConfigError(f"contender {one.name!r} is named twice; leave one out")
+        if one.name in (before.name for before in found[:index]):
+            raise ConfigError(
+                f"two contenders are called {one.name!r}; rename one's folder, so that both can be told apart"
+            )
+    return found

@@ -1,0 +1,127 @@
+"""The contenders that are trained: new networks, and checkpoints.
+
+What is new gets its tokenizer from the training rows and nothing else. Whatever two networks share (encoder and
+decoder: everything but the mask and the pooling), they share exactly: weights at the start, order of the rows, updates.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy
+from tokenizers import processors
+
+from sightline.comparison.contenders import Contender, Fresh
+from sightline.comparison.learners import (
+    FrozenLearner,
+    Learner,
+    Learning,
+    MajorityLearner,
+    Settings,
+    TfidfLearner,
+)
+from sightline.comparison.plan import BATCH_ROWS, Plan
+from sightline.comparison.rows import Rows
+from sightline.model.heads import with_classifier
+from sightline.model.load import build, load
+from sightline.model.model import Model
+from sightline.tasks.classify import ModelClassifier
+from sightline.tasks.finetune import Finetuning
+from sightline.tasks.finetune_config import FinetuneConfig
+from sightline.text.learn import learn_tokenizer
+from sightline.text.tokenizer import Tokenizer
+
+LARGEST_VOCABULARY = 8000
+MOST_TOKENS = 512
+TIMED_BATCHES = 9  # of a first timing; the first three are not counted
+
+
+def _tokenizer(fresh: Fresh, rows: Rows) -> Tokenizer:
+    tokenizer = learn_tokenizer(rows.texts(), kind=fresh.tokens, vocabulary=LARGEST_VOCABULARY)
+    if fresh.tokens == "bytelevel-bpe":  # nothing of its own parts the texts of a pair
+        end, id = tokenizer.special.names["eos"], tokenizer.special.eos_id
+        tokenizer.backend.post_processor = processors.TemplateProcessing(
+            single=["$A:0"], pair=["$A:0", f"{end}:0", "$B:0"], special_tokens=[(end, id)]
+        )
+    return tokenizer
+
+
+def _lengths(tokenizer: Tokenizer, rows: Rows) -> list[int]:
+    inputs = (
+        rows.train.texts if rows.train.pairs is None else list(zip(rows.train.texts, rows.train.pairs, strict=True))
+    )
+    return [len(row.ids) for row in tokenizer.backend.encode_batch_fast(inputs)]
+
+
+class NetworkLearner:
+    """A network that is trained on the rows, all of it."""
+
+    seeded = True
+
+    def __init__(self, rows: Rows, contender: Contender, size: str) -> None:
+        self.rows, self.contender, self.size = rows, contender, size
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Of a new network: learned once, for all its seeds."""
+        return _tokenizer(self.contender.source, self.rows)  # type: ignore[arg-type]  # asked for new networks only
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens that a new network reads of a text: as many as nearly all training rows have."""
+        wanted = int(numpy.percentile(_lengths(self.tokenizer, self.rows), 99.5))
+        return min(max(32, -(-wanted // 32) * 32), MOST_TOKENS)
+
+    def _model(self, seed: int) -> Model:
+        source, mask = self.contender.source, self.contender.mask
+        if isinstance(source, Fresh):
+            model = build(
+                source.family, self.size, tokenizer=self.tokenizer, heads=(), positions=self.longest, seed=seed
+            )
+        else:
+            model = load(source)
+        if mask is not None:
+            model = model.with_mask(mask)
+        return with_classifier(model, self.rows.labels, seed=seed)
+
+    @cached_property
+    def _first(self) -> Model:
+        return self._model(0)
+
+    @property
+    def mask(self) -> str:
+        return str(self._first.mask)
+
+    @property
+    def method(self) -> str:
+        config, source = self._first.config, self.contender.source
+        what = f"new {source.family} network" if isinstance(source, Fresh) else f"{self._first.family} checkpoint"
+        pooling = self._first.head("classifier").pooling
+        return f"{what} ({config.layers} layers, {config.width} wide), mask {self.mask}, pooling {pooling}"
+
+    def cost(self) -> float:
+        order = numpy.random.default_rng(0).permutation(len(self.rows.train))
+        some = self.rows.train.take(order[: TIMED_BATCHES * BATCH_ROWS])
+        config = FinetuneConfig(passes=1, batch_rows=BATCH_ROWS, learning_rate=1e-5)
+        steps = list(Finetuning(self._model(0), some, None, config).run())
+        counted = steps[len(steps) // 3 :]
+        return sum(step.seconds for step in counted) / sum(step.rows for step in counted)
+
+    def grid(self, plan: Plan) -> list[Settings]:
+        return [{"learning_rate": rate} for rate in plan.learning_rates]
+
+    def learn(self, settings: Settings, seed: int, plan: Plan) -> Learning:
+        config = FinetuneConfig(passes=plan.passes, batch_rows=plan.batch_rows, seed=seed, **settings)
+        model = self._model(seed)
+        for progress in Finetuning(model, self.rows.train, self.rows.dev, config).run():
+            yield progress.step / progress.steps
+        return ModelClassifier(model)
+
+
+def learner_of(contender: Contender, rows: Rows, size: str) -> Learner:
+    """How this contender learns from these rows; `size` is that of new networks."""
+    if contender.kind == "network":
+        return NetworkLearner(rows, contender, size)
+    if contender.kind == "frozen":
+        return FrozenLearner(rows, contender)
+    return MajorityLearner(rows) if contender.source == "majority" else TfidfLearner(rows)

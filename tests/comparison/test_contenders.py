@@ -1,0 +1,80 @@
+"""What a contender's name stands for."""
+
+from pathlib import Path
+
+import pytest
+
+from sightline.comparison.contenders import DEFAULT, FRESH, parse, parse_all
+from sightline.core.mask import Bidirectional, Causal
+from sightline.errors import ConfigError
+
+
+def test_the_default_contenders_differ_in_the_mask_alone() -> None:
+    encoder, decoder = parse("encoder"), parse("decoder")
+    assert encoder.source == decoder.source == FRESH["encoder"][0]
+    assert (encoder.mask, decoder.mask) == (Bidirectional(), Causal())
+    assert [one.name for one in parse_all(DEFAULT)] == list(DEFAULT)
+
+
+def test_names_say_the_mask_and_whether_weights_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "my model"
+    folder.mkdir()
+    plain, causal, frozen, both = (parse(f"{folder}{rest}") for rest in ("", "@causal", "#frozen", "@causal#frozen"))
+    assert [one.name for one in (plain, causal, frozen, both)] == [
+        "my model",
+        "my model@causal",
+        "my model#frozen",
+        "my model@causal#frozen",
+    ]
+    assert [one.kind for one in (plain, causal, frozen, both)] == ["network", "network", "frozen", "frozen"]
+    assert [one.mask for one in (plain, causal, frozen, both)] == [None, Causal(), None, Causal()]
+    assert all(one.source == str(folder) for one in (plain, causal, frozen, both))
+
+
+def test_a_folder_may_have_an_at_sign_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "model@home"
+    folder.mkdir()
+    assert parse(str(folder)).mask is None
+    assert parse(f"{folder}@causal").source == str(folder)
+
+
+def test_a_hub_id_keeps_its_name() -> None:
+    found = parse("someone/a-model@causal")
+    assert (found.name, found.source) == ("someone/a-model@causal", "someone/a-model")
+
+
+def test_random_weights_are_known() -> None:
+    assert [parse(name).random for name in ("majority", "encoder", "bert@causal", "some/model")] == [
+        None,
+        True,
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ("majorty", "did you mean 'majority'"),
+        ("tfidf#frozen", "nothing to freeze"),
+        ("encoder#frozen", "random weights"),
+        ("encoder@causal", "gpt2@causal"),
+        ("bert#cold", "'frozen'"),
+        ("@causal", "nothing before its sign"),
+        ("bert@sideways", "sideways"),
+    ],
+)
+def test_a_name_that_cannot_be_says_why(asked: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        parse(asked)
+
+
+def test_no_two_have_the_same_name(tmp_path: Path) -> None:
+    for parent in ("a", "b"):
+        (tmp_path / parent / "model").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="called 'model'"):
+        parse_all([str(tmp_path / "a" / "model"), str(tmp_path / "b" / "model")])
+    with pytest.raises(ConfigError, match="named twice"):
+        parse_all(["tfidf", "tfidf"])
+    with pytest.raises(ConfigError, match="no contenders"):
+        parse_all([])
