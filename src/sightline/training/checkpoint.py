@@ -134,8 +134,10 @@ def describe(training: Training) -> dict[str, Any]:
 def _frozen_hash(training: Training) -> str:
     """SHA-256 of the weights that do not learn: a checkpoint does not hold them, but learned on top of them."""
     digest = hashlib.sha256()
-    for name, tensor in training.model.state_dict().items():
-        if name not in training.parameters:
+    learning = {id(parameter) for parameter in training.parameters.values()}
+    # By identity: BERT's pooler is in the model by two names, its own and as a part of the head that stands on it.
+    for name, tensor in training.model.state_dict(keep_vars=True).items():
+        if id(tensor) not in learning:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
