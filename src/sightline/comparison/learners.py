@@ -6,6 +6,7 @@ how much of it is done and returns a classifier (for numbers: a regressor), whic
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from functools import cached_property
 from typing import Any, Protocol
@@ -48,6 +49,10 @@ class Learner(Protocol):
     def seeded(self) -> bool:
         """Whether another seed gives another classifier."""
 
+    @property
+    def prepared(self) -> float:
+        """Seconds of what is done once and every run needs, such as embedding all rows."""
+
     def cost(self) -> float:
         """Seconds to learn from one row once, from a first timing; 0 for what takes no passes."""
 
@@ -61,7 +66,7 @@ class Learner(Protocol):
 class MajorityLearner:
     """The commonest class, or the mean, whatever the text: what every other contender has to beat."""
 
-    method, mask, seeded = "the commonest class, whatever the text", None, False
+    method, mask, seeded, prepared = "the commonest class, whatever the text", None, False, 0.0
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -82,7 +87,7 @@ class MajorityLearner:
 class TfidfLearner:
     """Weighted words and word pairs under a linear model."""
 
-    mask, seeded = None, False
+    mask, seeded, prepared = None, False, 0.0
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
@@ -102,7 +107,7 @@ class TfidfLearner:
 class FrozenLearner:
     """A checkpoint's embeddings as they are, under a linear model."""
 
-    seeded = False
+    seeded, prepared = False, 0.0
 
     def __init__(self, rows: Rows, contender: Contender) -> None:
         self.rows, self.contender = rows, contender
@@ -116,7 +121,10 @@ class FrozenLearner:
 
     @cached_property
     def _seen(self) -> Features:
-        return features(self._model, self.rows.train.texts, self.rows.train.pairs)
+        model, started = self._model, time.perf_counter()
+        seen = features(model, self.rows.train.texts, self.rows.train.pairs)
+        self.prepared = time.perf_counter() - started
+        return seen
 
     @property
     def mask(self) -> str:

@@ -56,7 +56,7 @@ def _lengths(tokenizer: Tokenizer, rows: Rows) -> list[int]:
 class NetworkLearner:
     """A network that is trained on the rows, all of it."""
 
-    seeded = True
+    seeded, prepared = True, 0.0
 
     def __init__(self, rows: Rows, contender: Contender, size: str) -> None:
         self.rows, self.contender, self.size = rows, contender, size

@@ -120,8 +120,8 @@ def _divide(
         return train, dev, test
     rest, apart = (train.take(part) for part in split(train, (1 - held, held), seed))
     missing = "dev" if dev is None else "test"
-    assumed.append(f"{_count(len(apart), 'row')} of the training file set apart as {missing}, at random with seed {seed}.")
-    return rest, dev or apart, test or apart
+    assumed.append(f"{_count(len(apart), 'training row')} set apart as {missing}, at random with seed {seed}.")
+    return rest, apart if dev is None else dev, apart if test is None else test
 
 
 def read_rows(
