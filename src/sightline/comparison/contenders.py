@@ -70,7 +70,7 @@ class Contender:
 def _name_of(source: str) -> str:
     """A folder's own name; a hub id as it stands."""
     path = Path(source)
-    return path.resolve().name if path.is_dir() else source
+    return path.absolute().name if path.is_dir() and path.name else source
 
 
 def _check_source(source: str, asked: str) -> None:
