@@ -104,5 +104,5 @@ def with_classifier(
     initialize(view, new, model.config, seed, device)
     view.heads.train(model.training)
     view.labels, view.embedding, view.new_tensors = labels, None, new
-    view.problem_type = "regression" if labels is None else None
+    view.problem_type, view.long = "regression" if labels is None else None, "cut"
     return view

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -131,16 +131,15 @@ def _trained_mask(folder: Path, stored: Mapping[str, Any], mask: Mask) -> Mask:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
 
 
-def _read_pooling(folder: Path, stored: Mapping[str, Any], heads: nn.ModuleDict) -> None:
-    """The classifier reads what `save` says it reads, where that is not what transformers would."""
-    stated = stored.get("sightline")
-    if not isinstance(stated, Mapping) or "pooling" not in stated or "classifier" not in heads:
-        return
-    if stated["pooling"] not in POOLINGS:
+def _own(folder: Path, stored: Mapping[str, Any], field: str, choices: Sequence[str]) -> Any:
+    """A field that only Sightline writes, or None; CheckpointError for a value that it has no meaning for."""
+    own = stored.get("sightline")
+    stated = own.get(field) if isinstance(own, Mapping) else None
+    if stated is not None and stated not in choices:
         raise CheckpointError(
-            f"{folder / 'config.json'} names the pooling {stated['pooling']!r}; choose one of {', '.join(POOLINGS)}"
+            f"{folder / 'config.json'} names the {field} {stated!r}; choose one of {', '.join(choices)}"
         )
-    sequence_head(heads["classifier"]).pooling = stated["pooling"]
+    return stated
 
 
 def _read_config(folder: Path, stored: Mapping[str, Any]) -> tuple[Layout, Any, Mask]:
@@ -222,7 +221,9 @@ def load(
     initialize(parts, new, config, seed)
     if new:
         warnings.warn(f"drawn at random, since the checkpoint lacks them: {_listed(list(new))}", stacklevel=2)
-    _read_pooling(folder, stored, parts.heads)
+    pooling = _own(folder, stored, "pooling", POOLINGS)
+    if pooling is not None and "classifier" in heads:
+        sequence_head(parts.heads["classifier"]).pooling = pooling
     parts.to(where)
     trained = _trained_mask(folder, stored, mask)
     model = Model(
@@ -235,6 +236,7 @@ def load(
         labels=_labels(stored, counts),
         embedding=read_embedding_defaults(folder),
         problem_type=_problem_type(stored),
+        long=_own(folder, stored, "long", ("cut", "windows")) or "cut",
         stored_config=stored,
         new_tensors=new,
     ).eval()

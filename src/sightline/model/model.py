@@ -15,7 +15,7 @@ from __future__ import annotations
 import copy
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +45,8 @@ class Model(nn.Module):
     problem_type  what the classifier's outputs are, in transformers' words: "regression" (a number), one of several
                   classes, any of several; None where nothing says so: one of several classes
     embedding     how its makers turn rows into vectors (sentence-transformers folders say so), or None
+    long          what becomes of texts that are too long when rows are classified, as the head was taught: "cut" or
+                  "windows"
     new_tensors   tensors that no checkpoint filled: they are random
     """
 
@@ -60,6 +62,7 @@ class Model(nn.Module):
         labels: tuple[str, ...] | None = None,
         problem_type: str | None = None,
         embedding: EmbeddingDefaults | None = None,
+        long: Literal["cut", "windows"] = "cut",
         stored_config: dict[str, Any] | None = None,
         new_tensors: tuple[str, ...] = (),
     ) -> None:
@@ -69,7 +72,7 @@ class Model(nn.Module):
         self.network.config = config
         self.mask = self.trained_mask = mask
         self.tokenizer, self.labels, self.embedding = tokenizer, labels, embedding
-        self.problem_type = problem_type
+        self.problem_type, self.long = problem_type, long
         self.stored_config = stored_config or {}
         self.new_tensors = new_tensors
 

@@ -45,6 +45,8 @@ def _said_by_sightline_alone(model: Model) -> dict[str, Any]:
     if "classifier" not in model.heads:
         return own
     head = sequence_head(model.heads["classifier"])
+    if model.long != "cut":
+        own["long"] = model.long
     unread = []
     if not model.layout.expresses(model.mask):
         unread.append(f"the mask {model.mask}")

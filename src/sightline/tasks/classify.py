@@ -1,0 +1,305 @@
+"""Classification: a class with its probability for each text or pair of texts; or, by a regression head, a number.
+
+Rows are sorted by length and batched by tokens, so that little padding is computed; what comes back is in the order of
+what came in. A text longer than the model reads is cut, or read in windows: then its log-probabilities (or its number)
+are the mean of theirs, each weighted by the tokens that no earlier window had.
+
+Shapes: N texts, R rows (texts, or windows of long ones), L classes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy
+import torch
+from numpy.typing import NDArray
+
+from sightline.errors import InputError, UnsupportedError
+from sightline.model.heads import check_pooling, sequence_head
+from sightline.model.load import load
+from sightline.model.model import Model
+from sightline.tasks.encode import Encoded, Long, encode, inputs_of, longest, tokenizer_of
+from sightline.text.batches import by_length
+from sightline.text.windows import Row
+
+Numbers = NDArray[numpy.float64]
+
+TEXTS_AT_ONCE = 1024  # sorted and batched together
+BATCH_TOKENS_A_THREAD = 256  # on a CPU; a larger batch computes a token no faster, and its rows are less alike
+BATCH_TOKENS_ELSEWHERE = 16384  # an accelerator wants to be filled
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions:
+    """What a classifier says of N rows.
+
+    labels         names of the classes (L), or None where it gives numbers
+    probabilities  (N, L) of each class, or None
+    values         (N,) the numbers, or None
+    cut            how many texts were longer than the model reads, and lost their end
+    """
+
+    labels: tuple[str, ...] | None
+    probabilities: Numbers | None = None
+    values: Numbers | None = None
+    cut: int = 0
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @property
+    def array(self) -> Numbers:
+        """(N, L) probabilities, or (N,) values."""
+        return self.values if self.probabilities is None else self.probabilities  # type: ignore[return-value]
+
+    @property
+    def best(self) -> list[str]:
+        """The likeliest class of each row; UnsupportedError for numbers."""
+        if self.labels is None or self.probabilities is None:
+            raise UnsupportedError("these predictions are numbers and have no classes; read .values")
+        return [self.labels[place] for place in self.probabilities.argmax(1)]
+
+
+def check_classifier(model: Model) -> None:
+    """UnsupportedError for a model that cannot classify as it is."""
+    tokenizer_of(model)
+    if "classifier" not in model.heads:
+        raise UnsupportedError(
+            f"this {model.layout.model_type} has no head that classifies (it has: {', '.join(model.heads) or 'none'});"
+            " `sightline tune` teaches one, or with_classifier and finetune in Python"
+        )
+    head = sequence_head(model.heads["classifier"])
+    check_pooling(head.pooling, model.mask, model.config.positions)
+    if model.regression and head.output.out_features != 1:
+        raise UnsupportedError(f"this regression head gives {head.output.out_features} numbers a row; only one is read")
+    if any(module.training for module in model.modules()):
+        raise UnsupportedError("the model is in training mode, where dropout makes answers random; call model.eval()")
+
+
+def labels_of(model: Model) -> tuple[str, ...] | None:
+    """Names of the model's classes, LABEL_0, LABEL_1, … where it names none; None for numbers."""
+    if model.regression:
+        return None
+    count = sequence_head(model.heads["classifier"]).output.out_features
+    return model.labels or tuple(f"LABEL_{index}" for index in range(count))
+
+
+def _batch_tokens(device: torch.device) -> int:
+    return BATCH_TOKENS_A_THREAD * torch.get_num_threads() if device.type == "cpu" else BATCH_TOKENS_ELSEWHERE
+
+
+@torch.no_grad()  # not inference_mode: its tensors may enter no later computation, and packed weights outlive this one
+def row_logits(model: Model, rows: Sequence[Row], batch_tokens: int | None = None) -> Numbers:
+    """What the head says of each row: (R, L)."""
+    head = sequence_head(model.heads["classifier"])
+    logits = numpy.empty((len(rows), head.output.out_features))
+    filler = tokenizer_of(model).special.pad_id or 0
+    for batch in by_length([len(row.ids) for row in rows], batch_tokens or _batch_tokens(model.device)):
+        out = model(**inputs_of([rows[index] for index in batch], filler))
+        logits[batch] = head(out.last_hidden_state, out.coordinates).double().cpu().numpy()
+    return logits
+
+
+def _log_softmax(logits: Numbers) -> Numbers:
+    shifted = logits - logits.max(-1, keepdims=True)
+    return shifted - numpy.log(numpy.exp(shifted).sum(-1, keepdims=True))
+
+
+def _mean_of_windows(rows: Numbers, encoded: Encoded) -> Numbers:
+    """Rows' numbers (R, L) to texts' (N, L)."""
+    if encoded.owners[-1] == len(rows) - 1:
+        return rows
+    weights = numpy.array([float(row.new) for row in encoded.rows])[:, None]
+    firsts = numpy.flatnonzero(numpy.diff(encoded.owners, prepend=-1))
+    return numpy.add.reduceat(rows * weights, firsts) / numpy.add.reduceat(weights, firsts)
+
+
+def answers(model: Model, encoded: Encoded, batch_tokens: int | None = None) -> Numbers:
+    """What the model says of encoded texts: (N, L) probabilities, or (N,) values."""
+    logits = row_logits(model, encoded.rows, batch_tokens)
+    if model.regression:
+        return _mean_of_windows(logits, encoded)[:, 0]
+    if model.problem_type == "multi_label_classification" or logits.shape[1] == 1:  # each class for itself
+        return 1 / (1 + numpy.exp(-_mean_of_windows(logits, encoded)))
+    return numpy.exp(_log_softmax(_mean_of_windows(_log_softmax(logits), encoded)))
+
+
+def _classify_some(
+    model: Model,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    before: int,
+    long: Long | None,
+    max_length: int | None,
+    batch_tokens: int | None,
+) -> Predictions:
+    long = long or model.long
+    encoded = encode(
+        tokenizer_of(model),
+        texts,
+        pairs,
+        limit=longest(model, max_length),
+        long="cut" if long == "windows" and pairs is not None else long,
+        numbers=range(before + 1, before + len(texts) + 1),
+    )
+    found = answers(model, encoded, batch_tokens)
+    labels, cut = labels_of(model), encoded.long if len(encoded.rows) == len(texts) else 0
+    if labels is None:
+        return Predictions(labels=None, values=found, cut=cut)
+    return Predictions(labels=labels, probabilities=found, cut=cut)
+
+
+def classify_batches(
+    model: Model,
+    texts: Iterable[str],
+    pairs: Iterable[str] | None = None,
+    *,
+    long: Long | None = None,
+    max_length: int | None = None,
+    batch_tokens: int | None = None,
+) -> Iterator[Predictions]:
+    """`classify` for more texts than fit the memory: answers for at most 1024 rows each, in the order of the texts.
+
+    for predictions in classify_batches(model, read_texts("reviews.csv", "text")): ...
+    """
+    check_classifier(model)
+    parts = _stream(model, texts, pairs, long, max_length, batch_tokens)
+    return _counted(parts, longest(model, max_length))
+
+
+def _stream(
+    model: Model,
+    texts: Iterable[str],
+    pairs: Iterable[str] | None,
+    long: Long | None = None,
+    max_length: int | None = None,
+    batch_tokens: int | None = None,
+) -> Iterator[Predictions]:
+    source, second = iter(texts), None if pairs is None else iter(pairs)
+    before = 0
+    while some := list(itertools.islice(source, TEXTS_AT_ONCE)):
+        others = None if second is None else list(itertools.islice(second, len(some)))
+        yield _classify_some(model, some, others, before, long, max_length, batch_tokens)
+        before += len(some)
+
+
+def cut_in_words(cut: int, rows: int, limit: int) -> str:
+    """How many texts lost their end: for a note that is made once."""
+    return f"{cut} of {rows} rows have more than {limit} tokens and were cut"
+
+
+def _counted(parts: Iterable[Predictions], limit: int) -> Iterator[Predictions]:
+    rows = cut = 0
+    for part in parts:
+        rows, cut = rows + len(part), cut + part.cut
+        yield part
+    if cut:
+        warnings.warn(cut_in_words(cut, rows, limit), stacklevel=3)
+
+
+def classify(
+    model: Model,
+    texts: str | Sequence[str],
+    pairs: str | Sequence[str] | None = None,
+    *,
+    long: Long | None = None,
+    max_length: int | None = None,
+    batch_tokens: int | None = None,
+) -> Predictions:
+    """The class of each text, or its number, in the order of the texts.
+
+    pairs         a second text for each, where the model was taught on pairs
+    long          what becomes of a text with more than `max_length` tokens: "cut" (its end is lost; a warning counts
+                  such texts) or "windows" (all of it is read, in parts that overlap, whose answers are averaged);
+                  default: as the model was taught, else "cut"
+    max_length    of a text or window, in tokens; default: what the tokenizer states and the model's positions allow
+    batch_tokens  how many tokens to compute at once, padding included; it changes the speed, not the answers
+
+    Raises InputError for an empty text, naming its row (the first is row 1), and UnsupportedError for a model without
+    such a head, or one whose mask makes the head's pooling meaningless.
+
+        predictions = classify(load("folder"), ["The soup was hot.", "Never again."])
+        predictions.best, predictions.probabilities
+    """
+    check_classifier(model)
+    texts = [texts] if isinstance(texts, str) else list(texts)
+    pairs = [pairs] if isinstance(pairs, str) else pairs if pairs is None else list(pairs)
+    if not texts:
+        raise InputError("no texts: the list is empty; give at least one text")
+    if pairs is not None and len(pairs) != len(texts):
+        raise InputError(f"{len(texts)} texts but {len(pairs)} pairs; give one second text for each first")
+    parts = list(_counted(_stream(model, texts, pairs, long, max_length, batch_tokens), longest(model, max_length)))
+    whole, cut = numpy.concatenate([part.array for part in parts]), sum(part.cut for part in parts)
+    labels = parts[0].labels
+    if labels is None:
+        return Predictions(labels=None, values=whole, cut=cut)
+    return Predictions(labels=labels, probabilities=whole, cut=cut)
+
+
+class Classifier(Protocol):
+    """What `open_classifier` gives."""
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes; None for numbers."""
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has."""
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Numbers:
+        """(N, L) probabilities, or (N,) values."""
+
+    def save(self, folder: str | Path) -> object:
+        """Write it so that `open_classifier` opens it."""
+
+
+class ModelClassifier:
+    """A model with a head for rows, in the form that baselines have too.
+
+    >>> ModelClassifier(model).predict(["a text"])  # (1, L)  # doctest: +SKIP
+    """
+
+    def __init__(self, model: Model) -> None:
+        check_classifier(model)
+        self.model = model
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """Names of the classes; None for numbers."""
+        return labels_of(self.model)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers the model has."""
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    def predict(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> Numbers:
+        """(N, L) probabilities, or (N,) values."""
+        check_classifier(self.model)
+        return numpy.concatenate([part.array for part in _stream(self.model, texts, pairs)])
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the model in the Hugging Face layout."""
+        return self.model.save(folder)
+
+
+def open_classifier(name: str | Path, *, device: str | None = None, revision: str | None = None) -> Classifier:
+    """The classifier of that name: a folder that `tune` or `compare` wrote (a model, frozen embeddings, a baseline), or
+    a model with a classification head from the hub."""
+    folder = Path(name)
+    if (folder / "baseline.json").is_file():
+        from sightline.tasks.baseline import load_baseline
+
+        return load_baseline(folder)
+    if (folder / "frozen.json").is_file():
+        from sightline.tasks.frozen import Frozen
+
+        return Frozen.load(folder)
+    return ModelClassifier(load(name, device=device, revision=revision))

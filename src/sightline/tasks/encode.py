@@ -1,0 +1,157 @@
+"""Texts, or pairs of texts, as rows of ids that a model can read whole, and what becomes of those that are too long.
+
+Shapes: N texts, R rows (texts, or windows of long ones), T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sightline.errors import ConfigError, InputError, UnsupportedError
+from sightline.model.model import Model
+from sightline.text.encoding import kept_by_longest_first, pad, real_tokens
+from sightline.text.tokenizer import Tokenizer
+from sightline.text.windows import Row, encode_rows, windows
+
+Long = Literal["cut", "windows"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """Rows that all fit.
+
+    rows    one a text, or several windows of a long one, one after another
+    owners  (R,) which text each is of, ascending
+    long    how many texts have more tokens than fit
+    """
+
+    rows: list[Row]
+    owners: NDArray[numpy.int64]
+    long: int
+
+
+def check_long(long: str) -> None:
+    """ConfigError for what is no way with long texts."""
+    if long not in get_args(Long):
+        raise ConfigError(f"long is {long!r}; choose 'cut' or 'windows' for texts that are too long")
+
+
+def longest(model: Model, asked: int | None) -> int:
+    """How many tokens a row may have: as asked, or what the tokenizer states and the positions allow."""
+    positions: int = model.config.positions
+    if asked is None:
+        stated = None if model.tokenizer is None else model.tokenizer.max_length
+        return min(positions, stated or positions)
+    if not 1 <= asked <= positions:
+        raise InputError(f"max_length is {asked}; choose 1 to {positions}, this model's positions")
+    return asked
+
+
+def tokenizer_of(model: Model) -> Tokenizer:
+    """The model's tokenizer; UnsupportedError where it came without one."""
+    if model.tokenizer is None:
+        raise UnsupportedError("this model came without a tokenizer, so it cannot read text; set model.tokenizer")
+    return model.tokenizer
+
+
+def _check_texts(texts: Sequence[object], numbers: Sequence[int]) -> None:
+    for number, text in zip(numbers, texts, strict=True):
+        if not isinstance(text, str):
+            raise InputError(f"row {number} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
+        if not text.strip():
+            raise InputError(f"row {number} is empty; leave it out, or give it some text")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"row {number} is not valid Unicode at character {error.start + 1}; correct it") from None
+
+
+def _unreadable(number: int) -> InputError:
+    return InputError(f"row {number} has nothing that the tokenizer can read; leave it out, or give it some text")
+
+
+def _fit(row: Row, number: int, limit: int, long: Long) -> list[Row]:
+    room = limit - row.front - row.back
+    if room < 1:
+        raise InputError(f"max_length {limit} leaves no room for text beside {row.front + row.back} added tokens")
+    if row.new < 1:
+        raise _unreadable(number)
+    if row.new <= room:
+        return [row]
+    if long == "cut":
+        return [row.part(0, room, new=room)]
+    return windows(row, room, max(1, room * 3 // 4))
+
+
+def _fit_pairs(
+    tokenizer: Tokenizer, texts: Sequence[str], pairs: Sequence[str], numbers: Sequence[int], limit: int
+) -> tuple[list[Row], int]:
+    """Pairs as rows, the longer text of each cut first; and how many were cut."""
+    rows, long = [], 0
+    encodings = tokenizer.backend.encode_batch_fast(list(zip(texts, pairs, strict=True)))
+    for number, found in zip(numbers, encodings, strict=True):
+        ids, types = found.ids, found.type_ids
+        if not ids:
+            raise _unreadable(number)
+        if len(ids) > limit:
+            kept = kept_by_longest_first(found.sequence_ids, limit)
+            if kept is None:
+                raise InputError(f"max_length {limit} leaves no room for text beside added tokens; raise it")
+            ids, types, long = [ids[place] for place in kept], [types[place] for place in kept], long + 1
+        rows.append(Row(ids=ids, types=types if tokenizer.makes_types else None, front=0, back=0, new=len(ids)))
+    return rows, long
+
+
+def encode(
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None = None,
+    *,
+    limit: int,
+    long: Long,
+    numbers: Sequence[int] | None = None,
+) -> Encoded:
+    """Texts as rows of at most `limit` tokens, those that the tokenizer adds included.
+
+    long     "cut": the end of a text is lost; "windows": it is read in parts that overlap by a quarter
+    numbers  the texts' numbers in the user's file, for messages; default: from 1
+
+    Of a pair the longer text is cut first; windows of pairs are refused. Raises InputError for an empty text.
+    """
+    check_long(long)
+    numbers = range(1, len(texts) + 1) if numbers is None else numbers
+    if pairs is not None and len(pairs) != len(texts):
+        raise InputError(f"{len(texts)} texts but {len(pairs)} pairs; give one second text for each first")
+    _check_texts(texts, numbers)
+    if pairs is not None:
+        if long == "windows":
+            raise ConfigError("long='windows' reads single texts; pairs of texts can only be cut: choose long='cut'")
+        _check_texts(pairs, numbers)
+        rows, cut = _fit_pairs(tokenizer, texts, pairs, numbers, limit)
+        return Encoded(rows=rows, owners=numpy.arange(len(rows)), long=cut)
+    whole = encode_rows(tokenizer, texts)
+    fitted = [_fit(row, number, limit, long) for row, number in zip(whole, numbers, strict=True)]
+    return Encoded(
+        rows=[part for parts in fitted for part in parts],
+        owners=numpy.repeat(numpy.arange(len(fitted)), [len(parts) for parts in fitted]),
+        long=sum(len(row.ids) > limit for row in whole),
+    )
+
+
+def inputs_of(rows: Sequence[Row], filler: int) -> dict[str, Tensor]:
+    """What the model is called with: rows filled up to the longest, on the right, (R, T)."""
+    lengths = [len(row.ids) for row in rows]
+    width = max(lengths)
+    inputs = {"input_ids": pad([row.ids for row in rows], width, filler, "right")}
+    if min(lengths) < width:
+        inputs["attention_mask"] = real_tokens(lengths, width, "right")
+    types = [row.types for row in rows if row.types is not None]
+    if types:
+        inputs["token_type_ids"] = pad(types, width, 0, "right")
+    return inputs
