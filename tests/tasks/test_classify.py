@@ -92,7 +92,7 @@ def test_classes_without_names_are_numbered() -> None:
 
 def test_windows_are_averaged_in_log_probability() -> None:
     model = moved("bert", positions=16)
-    text = " ".join(ROWS.texts[:9])
+    text = " ".join(ROWS.texts[:14])
     encoded = encode(model.tokenizer, [text], limit=16, long="windows")  # type: ignore[arg-type]
     assert len(encoded.rows) > 3 and encoded.long == 1
     with torch.no_grad():
@@ -113,7 +113,7 @@ def test_windows_are_averaged_in_log_probability() -> None:
 
 def test_what_is_cut_is_counted_once() -> None:
     model = moved("bert", positions=16)
-    text = " ".join(ROWS.texts[:9])
+    text = " ".join(ROWS.texts[:14])
     with pytest.warns(UserWarning, match="2 of 3 rows have more than 16 tokens and were cut") as caught:
         found = classify(model, [text, "tea", text])
     assert len(caught) == 1 and found.cut == 2
