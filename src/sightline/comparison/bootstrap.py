@@ -21,6 +21,7 @@ from sightline.comparison.crossed import Floats, seeds_by_rows
 from sightline.errors import InputError
 
 AT_ONCE = 4_000_000  # numbers of one block of draws: 32 MB
+MOST = 40_000_000  # rows of all draws for correlations, a few seconds' worth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ def _summary(differences: Floats, level: float) -> Bootstrap:
 
 
 def paired_bootstrap(
-    a: ArrayLike, b: ArrayLike, *, draws: int = 10_000, seed: int = 0, level: float = 0.95
+    a: ArrayLike, b: ArrayLike, *, draws: int = 2_000, seed: int = 0, level: float = 0.95
 ) -> Bootstrap:
     """The difference of accuracies, from which answers were right: (S, N) each, or (N,) for one seed.
 
@@ -80,7 +81,8 @@ def correlation_bootstrap(
 ) -> Bootstrap:
     """The difference of Pearson's correlations: truth (N,), predictions (S, N) each, or (N,) for one seed.
 
-    A draw's correlations come from weighted sums, so a draw costs N times a few multiplications.
+    A draw's correlations come from weighted sums, so a draw costs N times a few multiplications; beyond 20,000 rows
+    there are fewer draws, 200 at least.
     """
     wanted, first, second = (seeds_by_rows(values) for values in (truth, a, b))
     if not wanted.shape[1] == first.shape[1] == second.shape[1]:
@@ -93,7 +95,7 @@ def correlation_bootstrap(
     columns = numpy.concatenate([true[None], true[None] ** 2, given, given**2, given * true]).T  # (N, 2 + 3 seeds)
     random = numpy.random.default_rng(seed)
     found = []
-    for drawn in _drawn(numpy.ones(len(true)), draws, random):
+    for drawn in _drawn(numpy.ones(len(true)), min(draws, max(200, MOST // len(true))), random):
         means = drawn @ columns / len(true)
         mean, square = means[:, :1], means[:, 1:2]
         own, own_square, product = numpy.split(means[:, 2:], [seeds, 2 * seeds], axis=1)

@@ -38,8 +38,9 @@ def interval(correct: ArrayLike, level: float = 0.95) -> Interval:
     with Satterthwaite's degrees of freedom, of which seeds give S - 1. One seed, or seeds that all answer alike, leave
     Wilson's own interval over N rows: how far seeds differ cannot be seen there.
 
-    Few wrong answers tell little about how alike seeds answer; as if one more had been seen, of a row that every seed
-    gets wrong, so that no wrong answer at all still leaves Wilson's interval over N rows, not one of no width.
+    Few wrong answers tell little about how alike seeds answer: half an answer is added for their answering all alike, so
+    that no wrong answer at all still leaves Wilson's interval over N rows, not one of no width. Two seeds tell little
+    about their own spread: where it is what matters most, a 95 % interval of theirs holds the truth in 88 %.
 
         interval([True] * 90 + [False] * 10)     # 0.900, 0.826 to 0.945
     """
@@ -51,7 +52,7 @@ def interval(correct: ArrayLike, level: float = 0.95) -> Interval:
     else:
         alike = share * (1 - share) / n_rows  # the variance if every seed answered each row alike
         seen = values.size * min(share, 1 - share)
-        of_rows = (seen * values.mean(0).var() / n_rows + alike) / (seen + 1)
+        of_rows = (seen * values.mean(0).var() / n_rows + alike / 2) / (seen + 1 / 2)
         own = spread(values)
         variance, degrees = together(of_rows, [(own.seeds, own.rest, n_seeds)], numpy.inf)
         effective, quantile = share * (1 - share) / float(variance), float(critical(level, degrees))

@@ -18,8 +18,8 @@ from sightline.comparison.paired import Difference, padded
 from sightline.errors import ConfigError
 
 Two = tuple[float, float]
-QUANTILES = 24
-MOST_ROWS = 10**9
+QUANTILES = 16
+MOST_ROWS = 10**12
 
 
 def _shares(seeds: int) -> Floats:
@@ -81,7 +81,7 @@ def rows_needed(found: Difference, *, alpha: float = 0.05, aim: float = 0.8, ext
     """The fewest rows on which the difference that was found, if it is the true one, is shown with chance `aim`.
 
     None where no number of rows does: the difference is 0, or the seeds' share alone, which rows do not lessen, is too
-    large for it, and more seeds are needed (`seeds_hide` tells which).
+    large for it, and more seeds are needed.
     """
 
     def enough(rows: int) -> bool:

@@ -101,7 +101,9 @@ def _levels_left(p: Sequence[float], alpha: float) -> list[float]:
     return [alpha / (len(p) - order.index(each)) for each in range(len(p))]
 
 
-def _pairs(entries: Sequence[Entry], truth: ArrayLike | None, level: float, seed: int) -> tuple[Comparison, ...]:
+def _pairs(
+    entries: Sequence[Entry], truth: ArrayLike | None, level: float, seed: int, draws: int
+) -> tuple[Comparison, ...]:
     """Every pair, compared on test."""
     pairs = list(combinations(entries, 2))
     found: list[Difference] = [
@@ -113,9 +115,11 @@ def _pairs(entries: Sequence[Entry], truth: ArrayLike | None, level: float, seed
     compared = []
     for (a, b), each, adjusted, alpha in zip(pairs, found, holm(p), levels, strict=True):
         if truth is None:
-            of_rows, drawn = mcnemar(a.test, b.test), paired_bootstrap(a.test, b.test, seed=seed, level=level)
+            of_rows = mcnemar(a.test, b.test)
+            drawn = paired_bootstrap(a.test, b.test, draws=draws, seed=seed, level=level)
         else:
-            of_rows, drawn = None, correlation_bootstrap(truth, a.test, b.test, seed=seed, level=level)
+            of_rows = None
+            drawn = correlation_bootstrap(truth, a.test, b.test, draws=draws, seed=seed, level=level)
         compared.append(
             Comparison(
                 a=a.name,
@@ -134,12 +138,19 @@ def _pairs(entries: Sequence[Entry], truth: ArrayLike | None, level: float, seed
     return tuple(compared)
 
 
-def judge(entries: Sequence[Entry], truth: ArrayLike | None = None, *, level: float = 0.95, seed: int = 0) -> Verdict:
+def judge(
+    entries: Sequence[Entry],
+    truth: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    draws: int = 2_000,
+) -> Verdict:
     """Judge the contenders that finished, in any order; leave out those that failed.
 
     truth    (N,) for numbers, where `test` holds predictions; None for classes, where it holds what was right
     level    of the intervals; 1 - level is the chance of calling anyone different where nobody is
-    seed     of the bootstrap
+    seed     of the bootstrap, and `draws` how often it draws
 
     Raises `InputError` where two contenders share a name or were judged on different rows.
 
@@ -165,7 +176,7 @@ def judge(entries: Sequence[Entry], truth: ArrayLike | None = None, *, level: fl
         name: interval(values, level) if truth is None else correlation_interval(truth, values, level)
         for name, values in tests.items()
     }
-    comparisons = _pairs(order, truth, level, seed)
+    comparisons = _pairs(order, truth, level, seed, draws)
     best = order[0].name
     own = [each for each in comparisons if each.a == best]
     words = Words(

@@ -98,10 +98,8 @@ def _open(words: Words, each: Compared, pairs: int) -> str:
     if each.p < 1 - words.level:
         bounds += f", but p = {each.holm_p:.2f} among {pairs} comparisons"
     said = f"No difference that these {words.rows:,} rows can show between {each.a} and {each.b} ({bounds})"
-    if each.rows_needed is not None and each.rows_needed > words.rows:
-        return f"{said}; about {about(each.rows_needed)} test rows would be needed."
     if each.rows_needed is not None:
-        return f"{said}; as many rows again may show it."
+        return f"{said}; about {about(max(each.rows_needed, words.rows + 1))} test rows would be needed."
     if each.difference == 0:
         return f"{said}; both are right equally often." if words.points else f"{said}; both do equally well."
     return f"{said}; more rows would not show it either, because training runs differ too much: more seeds are needed."
@@ -120,8 +118,8 @@ def judgement(words: Words, best: str, bounds: Interval, own: Sequence[Compared]
     if not own:
         score = f"{words.score(bounds.estimate)} {'accuracy' if words.points else 'correlation'}"
         edges = f"{words.score(bounds.low)} to {words.score(bounds.high)}"
-        only = f"Only {best} finished: {score} ({100 * words.level:g} % interval {edges}) on {words.evidence(best)}"
-        return f"{only}; there is nothing to compare it with.{_unseen(words, [best])}"
+        alone = f"{best} has {score} ({100 * words.level:g} % interval {edges}) on {words.evidence(best)}"
+        return f"{alone}; there is no other contender to compare it with.{_unseen(words, [best])}"
     worse_than = [each for each in own if each.different and each.difference < 0]
     if worse_than:
         most = min(worse_than, key=lambda each: each.difference)

@@ -63,7 +63,7 @@ def write_baseline(folder: str | Path, stored: Stored) -> None:
         about["sha256"] = _hash(path)
 
     def write_about(path: Path) -> None:
-        path.write_text(json.dumps(about, ensure_ascii=False, indent=1) + "\n", encoding="utf-8", newline="\n")
+        path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8", newline="\n")
 
     replace_files(folder, {NUMBERS: write_numbers, JSON: write_about})
 
