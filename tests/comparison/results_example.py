@@ -360,6 +360,7 @@ def numbers() -> Results:
         contenders.append(one)
     ranked = [one | {"pearson": one["pearson"] or 0.0} for one in contenders]
     results = _results(ranked, ["0", "5"], metric="pearson") | {"contenders": contenders}
+    results["data"]["rows"] |= {"read": 7196, "train": 5402, "dev": 891, "test": 900}
     results["data"] |= {
         "kind": "numbers",
         "labels": None,

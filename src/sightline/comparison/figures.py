@@ -97,8 +97,13 @@ def duration(value: object) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def scalar(value: object) -> str:
-    """A setting's value: the shortest text of a number, anything else as it is."""
+def tick(value: float) -> str:
+    """A number below an axis, as short as it can be."""
+    return f"{value:.10g}".replace("-", "−")
+
+
+def setting(value: object) -> str:
+    """A setting's value, as a command line takes it: the shortest text of a number, anything else as it is."""
     return MISSING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -35,6 +35,11 @@ CONTENTS = {
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
 
 
+def _file(page: View) -> str:
+    """The file's name without its folder."""
+    return re.split(r"[/\\]", str(page.part("data").get("file") or MISSING))[-1]
+
+
 def _head(page: View, title: str) -> Html:
     style = files("sightline.comparison.page").joinpath("style.css").read_text(encoding="utf-8")
     return tag(
@@ -53,14 +58,13 @@ def _verdict(page: View) -> Html:
     """The verdict's first sentence as the page's heading, what follows as a paragraph."""
     said = clean(page.results.get("verdict") or "There is no verdict.")
     first, *others = SENTENCE.split(said, maxsplit=1)
-    file = page.part("data").get("file") or "rows"
     over = tag(
         "p",
         tag("b", "Sightline"),
         " compared ",
         count(len(page.ranked)),
         " contenders on ",
-        isolated(file),
+        isolated(_file(page)),
         class_="over",
     )
     stopped = None
@@ -96,9 +100,10 @@ def render(results: dict[str, Any]) -> str:
         "again": again(page),
     }
     shown = {name: each for name, each in drawn.items() if each is not None}
-    file = shortened(page.part("data").get("file") or MISSING, 60)
     skip = tag("a", "To the scores", href="#score", class_="skip")
     main = tag("main", _verdict(page), _contents(list(shown)), *shown.values())
     foot = tag("footer", tag("p", "Made by Sightline ", isolated(results.get("sightline") or ""), "."))
-    whole = tag("html", _head(page, f"{file} · Sightline"), tag("body", skip, main, foot), lang="en")
+    whole = tag(
+        "html", _head(page, f"{shortened(_file(page), 60)} · Sightline"), tag("body", skip, main, foot), lang="en"
+    )
     return f"<!doctype html>\n{whole.source}\n"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sightline.comparison.figures import Record
-from sightline.comparison.page.markup import Html, isolated, shortened, tag
+from sightline.comparison.page.markup import Html, brief, isolated, tag
 
 COLOURS = 6
 SHAPES = (  # around (0, 0), about ten units wide
@@ -17,7 +17,7 @@ SHAPES = (  # around (0, 0), about ten units wide
     "M0-5.8L5.6 4.4H-5.6z",
     "M0-6.2L6.2 0L0 6.2L-6.2 0z",
 )
-LONGEST = 36  # characters of a name in running text
+LONGEST = 48  # characters of a name in running text
 
 
 def colour(place: int) -> str:
@@ -42,6 +42,4 @@ def key(place: int) -> Html:
 
 def named(name: str, place: int, *, whole: bool = False) -> Html:
     """A contender's name with its mark before it; a long name is shortened unless it is wanted whole."""
-    short = name if whole else shortened(name, LONGEST)
-    said = tag("bdi", short, title=name) if short != name else isolated(name)
-    return tag("span", key(place), said, class_="who")
+    return tag("span", key(place), isolated(name) if whole else brief(name, LONGEST), class_="who")

@@ -63,6 +63,13 @@ def shortened(text: object, most: int) -> str:
     return f"{words[: most - 1 - tail]}…{words[len(words) - tail :]}"
 
 
+def brief(text: object, most: int) -> Html:
+    """Somebody else's text in few characters; what was left out shows under the pointer."""
+    whole = clean(text)
+    short = shortened(whole, most)
+    return tag("bdi", short, title=None if short == whole else whole)
+
+
 def listed(*items: Child, class_: str | None = None, kind: str = "ul") -> Html:
     """A list of items; nothing where there are none."""
     return tag(kind, *(tag("li", item) for item in items), class_=class_) if items else NOTHING

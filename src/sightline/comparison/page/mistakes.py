@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sightline.comparison.figures import MISSING, Record, count, decimal, known, percent, significant
+from sightline.comparison.figures import MISSING, Record, count, decimal, known, percent, significant, tick
 from sightline.comparison.page.charts import MOST_DOTS, Frame, reliability, scatter
 from sightline.comparison.page.markup import (
     Child,
     Html,
+    brief,
     clean,
     facts,
     isolated,
@@ -20,11 +21,12 @@ from sightline.comparison.page.markup import (
     table,
     tag,
 )
-from sightline.comparison.page.scales import Scale, linear
+from sightline.comparison.page.scales import Scale, tight
 from sightline.comparison.page.view import View
 
 MOST_CLASSES = 12  # of a grid; with more, the most confused pairs are listed
 MOST_PAIRS = 10
+LABEL = 28  # characters of a class's name in a grid
 OPEN = 4  # contenders whose pictures are open; the rest is folded away
 OPEN_ROWS, MOST_ROWS = 10, 30  # rows on which contenders disagree: open, and in all
 MOST_SIGNS = 700  # of one text
@@ -39,14 +41,14 @@ def _shade(number: float, row: float, right: bool) -> str:
 def _grid(labels: Sequence[str], matrix: Sequence[Sequence[float]], caption: str) -> Html:
     """A confusion matrix: a row for each true class, a column for each answer."""
     corner = tag("th", "answer →", tag("br"), "truth ↓", scope="col")
-    top = tag("tr", corner, *(tag("th", isolated(label), scope="col") for label in labels))
+    top = tag("tr", corner, *(tag("th", brief(label, LABEL), scope="col") for label in labels))
     body = []
     for truth, row in enumerate(matrix):
         cells = [
             tag("td", count(number), class_=_shade(number, sum(row), truth == answer))
             for answer, number in enumerate(row)
         ]
-        body.append(tag("tr", tag("th", isolated(labels[truth]), scope="row"), *cells))
+        body.append(tag("tr", tag("th", brief(labels[truth], LABEL), scope="row"), *cells))
     whole = tag("table", tag("caption", caption), tag("thead", top), tag("tbody", *body), class_="matrix")
     return tag("div", whole, class_="scroll", tabindex="0", role="region", aria_label=caption)
 
@@ -60,13 +62,14 @@ def _confused(labels: Sequence[str], matrix: Sequence[Sequence[float]], caption:
         if truth != answer and number > 0
     ]
     wrong.sort(key=lambda each: (-each[0], each[1], each[2]))
+    names = [brief(label, 2 * LABEL) for label in labels]
     rows: list[list[Child]] = [
-        [isolated(labels[truth]), isolated(labels[answer]), f"{count(number)} of {count(sum(matrix[truth]))}"]
+        [names[truth], names[answer], f"{count(number)} of {count(sum(matrix[truth]))}"]
         for number, truth, answer in wrong[:MOST_PAIRS]
     ]
     if not rows:
         return tag("p", "No mistakes.")
-    return table(caption, ["Truth", "Answer", "Rows"], rows, class_="figures")
+    return table(caption, ["Truth", "Answer", "Rows"], rows, class_="figures worded")
 
 
 def _folded(figures: Sequence[Html], class_: str) -> Html:
@@ -150,12 +153,12 @@ def scatters(view: View) -> Html | None:
     everything = [value for points in dots.values() for point in points for value in point]
     if not everything:
         return None
-    frame = _square(linear(everything, steps=4))
+    frame = _square(tight(everything))
     figures = []
     for name, points in dots.items():
         if points:
             said = f"Prediction of {name} against the truth, {len(points)} rows"
-            drawn = scatter(frame, said, view.places[name], points, lambda tick: f"{tick:g}")
+            drawn = scatter(frame, said, view.places[name], points, tick)
             figures.append(tag("figure", tag("figcaption", view.who(name)), drawn))
     most = max(len(points) for points in dots.values())
     some = f" Of {count(most)} rows, about {MOST_DOTS} are drawn, evenly taken." if most > MOST_DOTS else ""

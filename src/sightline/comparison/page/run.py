@@ -9,7 +9,7 @@ from sightline.comparison.figures import (
     duration,
     known,
     percent,
-    scalar,
+    setting,
     significant,
 )
 from sightline.comparison.page.markup import (
@@ -86,7 +86,7 @@ def rows(view: View) -> Html:
         said.append(
             (
                 "words in a text",
-                f"{scalar(words.get('median'))} in the median, 95% have at most {scalar(words.get('p95'))}",
+                f"{setting(words.get('median'))} in the median, 95% have at most {setting(words.get('p95'))}",
             )
         )
     counts = data.get("counts")
@@ -107,7 +107,7 @@ def _left_out(number: Record) -> list[str]:
 def _settings(settings: object) -> str:
     if not isinstance(settings, dict) or not settings:
         return MISSING
-    return ", ".join(f"{str(key).replace('_', ' ')} {scalar(value)}" for key, value in settings.items())
+    return ", ".join(f"{str(key).replace('_', ' ')} {setting(value)}" for key, value in settings.items())
 
 
 def _tries(view: View) -> Html | None:
@@ -129,7 +129,7 @@ def _tries(view: View) -> Html | None:
     if not lines:
         return None
     head: list[Child] = ["Contender", "Settings", f"{view.score.name} on dev", "Seconds", "Chosen"]
-    return table("Settings that were tried", head, lines, class_="figures tries")
+    return table("Settings that were tried", head, lines, class_="figures worded")
 
 
 def _seeds(view: View) -> Html | None:
@@ -155,7 +155,7 @@ def protocol(view: View) -> Html:
         ("chosen by", f"{view.score.name} on dev"),
         ("seeds", count(given.get("seeds"))),
         ("passes over the rows", count(given.get("passes"))),
-        ("learning rates", ", ".join(scalar(rate) for rate in given.get("learning_rates") or []) or MISSING),
+        ("learning rates", ", ".join(setting(rate) for rate in given.get("learning_rates") or []) or MISSING),
         ("rows in a step", count(given.get("batch_rows"))),
         ("precision", isolated(given.get("precision") or MISSING)),
         ("budget", "none" if budget is None else f"{budget:g} minutes"),
@@ -183,7 +183,7 @@ def again(view: View) -> Html:
         ("folder", isolated(results.get("folder") or MISSING)),
     ]
     if results.get("model"):
-        said.append(("the winner's model", tag("code", str(results["model"]))))
+        said.append(("model for sightline classify", tag("code", str(results["model"]))))
     command = tag("pre", tag("code", str(results.get("command") or MISSING)), tabindex="0", aria_label="command line")
     explained = "Times are this machine's; on another one they differ, and scores may in the last digit."
     return section("again", "To repeat it", explained, command, facts(*said))

@@ -15,6 +15,7 @@ from sightline.comparison.figures import (
     known,
     probability,
     significant,
+    tick,
 )
 from sightline.comparison.page.charts import Frame, Point, against, axis, strip
 from sightline.comparison.page.markup import Child, Html, facts, isolated, joined, listed, more, section, table, tag
@@ -24,17 +25,24 @@ from sightline.comparison.page.view import View
 PAIRS_SHOWN = 10  # the rest is folded away
 
 
-def _tick(view: View) -> tuple[float, float]:
+def _limits(view: View) -> tuple[float, float]:
     return (0.0, 1.0) if view.kind == "classes" else (-1.0, 1.0)
 
 
 def _write(view: View, value: float) -> str:
-    return f"{100 * value:g}%" if view.kind == "classes" else f"{value:g}"
+    return f"{tick(round(100 * value, 9))}%" if view.kind == "classes" else tick(value)
+
+
+def _seeds(view: View, contender: Record) -> list[float]:
+    """The score of each seed, where there is more than one and they have a mean."""
+    scores = [known(seed.get(view.score.key)) for seed in contender.get("seeds") or []]
+    several = len(scores) > 1 and view.value(contender) is not None
+    return [score for score in scores if score is not None] if several else []
 
 
 def _axis(view: View, contenders: Sequence[Record], steps: int) -> Scale:
-    values = [value for each in contenders for value in (view.value(each), *view.interval(each))]
-    return linear([value for value in values if value is not None], within=_tick(view), steps=steps)
+    values = [value for each in contenders for value in (view.value(each), *view.interval(each), *_seeds(view, each))]
+    return linear([value for value in values if value is not None], within=_limits(view), steps=steps)
 
 
 def _said(view: View, contender: Record) -> str:
@@ -44,14 +52,13 @@ def _said(view: View, contender: Record) -> str:
 
 
 def _contender(view: View, contender: Record, scale: Scale) -> Html:
-    seeds = [known(seed.get(view.score.key)) for seed in contender.get("seeds") or []]
     drawn = strip(
         scale,
         _said(view, contender),
         view.places[str(contender.get("name"))],
         view.value(contender),
         view.interval(contender),
-        seeds=[seed for seed in seeds if seed is not None] if len(seeds) > 1 else (),
+        seeds=_seeds(view, contender),
         reference=view.reference,
     )
     interval = view.score.interval(contender)
@@ -76,7 +83,7 @@ def scores(view: View) -> Html:
     if rows:
         chart = [
             listed(*rows, class_="strips", kind="ol"),
-            tag("div", axis(scale, lambda tick: _write(view, tick)), class_="strips-axis"),
+            tag("div", axis(scale, lambda value: _write(view, value)), class_="strips-axis"),
         ]
     failed = [
         joined(
@@ -88,8 +95,9 @@ def scores(view: View) -> Html:
     ]
     reference = "" if view.reference is None else " The dashed line is the majority: what is reached without reading."
     seeds = known(view.part("protocol").get("seeds")) or 1
+    over = ", over rows and seeds" if seeds > 1 else ""
     ticks = f" Each fine tick is one of {seeds:.0f} seeds." if seeds > 1 else ""
-    bars = f"On {count(view.test_rows)} test rows. A bar spans the {view.level} interval, over rows and seeds."
+    bars = f"On {count(view.test_rows)} test rows. A bar spans the {view.level} interval{over}."
     explained = f"{bars}{ticks}{reference}"
     title = f"{view.score.name[0].upper()}{view.score.name[1:]}"
     return section("score", title, explained, *chart, listed(*failed, class_="failed"), wide=True)
@@ -155,7 +163,7 @@ def _cost(view: View, key: str, title: str) -> Html | None:
         f"{view.score.name} against {title}. " + ". ".join(point.said for point in points),
         points,
         titles=(title, view.score.name),
-        write=(lambda tick: f"{tick:,.10g}", lambda tick: _write(view, tick)),
+        write=(tick, lambda value: _write(view, value)),
         reference=view.reference if view.reference is not None and view.reference >= up.low else None,
     )
 
@@ -167,7 +175,8 @@ def costs(view: View) -> Html | None:
     if not drawn:
         return None
     shown = [view.who(each.get("name")) for each in view.ranked if each.get("name") != MAJORITY]
-    explained = "Better is up, cheaper is left; each step to the right costs a multiple. A dashed line is the majority."
+    dashed = "" if view.reference is None else " A dashed line is the majority."
+    explained = f"Better is up, cheaper is left; each step to the right costs a multiple.{dashed}"
     body = [tag("div", *drawn, class_="two"), listed(*shown, class_="legend")]
     return section(
         "cost", f"{view.score.name[0].upper()}{view.score.name[1:]} against cost", explained, *body, wide=True
