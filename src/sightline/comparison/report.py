@@ -32,6 +32,7 @@ CONTENTS = {
     "protocol": "Protocol",
     "again": "To repeat it",
 }
+LONG = 110  # characters of a heading that is set smaller
 SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
 
 
@@ -71,7 +72,14 @@ def _verdict(page: View) -> Html:
     if page.results.get("status") != "finished":
         stopped = tag("p", "The comparison was stopped before its end: this is what was finished.", class_="warning")
     lead = tag("p", isolated(others[0]), class_="lead") if others else None
-    return tag("header", over, tag("h1", isolated(first)), lead, stopped, key_facts(page))
+    return tag(
+        "header",
+        over,
+        tag("h1", isolated(first), class_="long" if len(first) > LONG else None),
+        lead,
+        stopped,
+        key_facts(page),
+    )
 
 
 def _contents(names: list[str]) -> Html:
@@ -103,7 +111,6 @@ def render(results: dict[str, Any]) -> str:
     skip = tag("a", "To the scores", href="#score", class_="skip")
     main = tag("main", _verdict(page), _contents(list(shown)), *shown.values())
     foot = tag("footer", tag("p", "Made by Sightline ", isolated(results.get("sightline") or ""), "."))
-    whole = tag(
-        "html", _head(page, f"{shortened(_file(page), 60)} · Sightline"), tag("body", skip, main, foot), lang="en"
-    )
+    head = _head(page, f"{shortened(_file(page), 60)} · Sightline")
+    whole = tag("html", head, tag("body", skip, main, foot), lang="en")
     return f"<!doctype html>\n{whole.source}\n"
