@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, InputError
 from sightline.model.model import Model
 from sightline.objectives.objective import Batch, Term
 
@@ -61,10 +61,21 @@ class Classify:
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The one term, `loss`, in nats."""
         logits = row_logits(model, batch)
+        self._check(batch.targets, logits.shape[-1])
         targets = batch.targets.to(logits.device, non_blocking=True)
         weights = None if self.class_weights is None else logits.new_tensor(self.class_weights)
         total = F.cross_entropy(logits, targets, weight=weights, label_smoothing=self.label_smoothing, reduction="sum")
         return {"loss": Term(sum=total, count=self.counts(batch)["loss"])}
+
+    def _check(self, targets: Tensor, labels: int) -> None:
+        if targets.is_floating_point():
+            raise InputError(f"targets are of {targets.dtype}; Classify needs class ids, and Regress takes numbers")
+        low, high = (int(bound) for bound in targets.aminmax())
+        if low < 0 or high >= labels:
+            wrong = low if low < 0 else high
+            raise InputError(f"a target is class {wrong}, and the classifier has {labels} classes, counted from 0")
+        if self.class_weights is not None and len(self.class_weights) != labels:
+            raise ConfigError(f"there are {len(self.class_weights)} class_weights for {labels} classes; give each one")
 
 
 @dataclass(frozen=True, kw_only=True)

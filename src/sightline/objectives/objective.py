@@ -11,10 +11,9 @@ Shapes: B rows, T tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from sightline.model.model import Model
@@ -22,10 +21,10 @@ from sightline.model.model import Model
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """Rows that go through the model at once.
+    """Rows that go through the model at once. Its tensors are on the host, where they can be looked at.
 
-    inputs   what the model is called with: input_ids, attention_mask …, each (B, T), on the host
-    targets  what is asked of them; the objective knows its shape
+    inputs   what the model is called with: input_ids, attention_mask …, each (B, T)
+    targets  what is asked of them; the objective knows its shape, and moves it to the model's device
     rows     the rows' numbers in the user's file: for messages
     tokens   how many of the tokens are real: for progress
     """
@@ -34,10 +33,6 @@ class Batch:
     targets: Tensor
     rows: tuple[int, ...]
     tokens: int
-
-    def to(self, device: torch.device | str) -> Batch:
-        """The same batch with its targets on `device`; the model moves its inputs itself, after looking at them."""
-        return replace(self, targets=self.targets.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

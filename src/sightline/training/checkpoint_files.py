@@ -70,6 +70,8 @@ def write_checkpoint(folder: Path, step: int, writers: Writers, *, keep: int) ->
 
 def damage(path: Path) -> str | None:
     """What is wrong with a checkpoint's files, in a few words; None where they are as they were written."""
+    if not (path / MANIFEST).is_file():
+        return f"{MANIFEST} is missing"
     try:
         files = read_json(path / MANIFEST).get("files")
         if not isinstance(files, dict):

@@ -164,7 +164,7 @@ def _backward(training: Training, batches: list[Batch]) -> tuple[dict[str, float
     with randomness(training.config.seed, training.step, model.device), computing(training.precision, model.device):
         for batch in batches:
             loss = torch.zeros((), device=model.device)
-            for name, term in objective.terms(model, batch.to(model.device)).items():
+            for name, term in objective.terms(model, batch).items():
                 mean = term.sum / counts[name] if counts[name] else term.sum
                 loss = loss + term.weight * mean
                 weights[name] = term.weight

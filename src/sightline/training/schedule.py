@@ -29,10 +29,9 @@ def factor(kind: Schedule, step: int, steps: int, warmup: int) -> float:
         return step / warmup
     if kind == "constant":
         return 1.0
-    done = (step - warmup) / max(1, steps - warmup)
     if kind == "linear":
-        return max(0.0, 1.0 - done)
-    return max(0.0, 0.5 * (1.0 + math.cos(math.pi * done)))
+        return max(0, steps - step) / max(1, steps - warmup)
+    return max(0.0, 0.5 * (1.0 + math.cos(math.pi * ((step - warmup) / max(1, steps - warmup)))))
 
 
 def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:

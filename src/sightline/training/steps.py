@@ -21,7 +21,7 @@ from sightline.text.batches import by_length
 from sightline.text.encoding import pad, real_tokens
 from sightline.text.windows import Row
 
-POOL = 50  # batches that are sorted together: enough for little padding, few enough that batches differ every pass
+POOL = 50  # batches that are sorted together, at most: more would save little padding
 
 
 class Steps(Protocol):
@@ -40,16 +40,18 @@ def shuffled(lengths: Sequence[int], batch_rows: int, seed: int, number: int) ->
     """One pass over all rows in batches whose rows are of similar length: indices, every row once.
 
     Rows are shuffled, dealt into pools of 50 batches, sorted by length within each pool, cut into batches, and the
-    batches shuffled. All batches have as many rows, give or take one. The result depends on the lengths, `batch_rows`,
-    `seed` and the pass's `number`, and on nothing else.
+    batches shuffled. There are at least two pools: in a single one, the same rows would meet in every pass. All batches
+    have as many rows, give or take one. The result depends on the lengths, `batch_rows`, `seed` and the pass's
+    `number`, and on nothing else.
     """
     random = numpy.random.default_rng((seed, number))
     order = random.permutation(len(lengths))
     sizes = [len(part) for part in numpy.array_split(order, -(-len(lengths) // batch_rows))]
     batches: list[list[int]] = []
     begin = 0
-    for first in range(0, len(sizes), POOL):
-        of_pool = sizes[first : first + POOL]
+    pool_batches = min(POOL, -(-len(sizes) // 2))
+    for first in range(0, len(sizes), pool_batches):
+        of_pool = sizes[first : first + pool_batches]
         pool = sorted(order[begin : begin + sum(of_pool)].tolist(), key=lengths.__getitem__)
         begin += sum(of_pool)
         at = 0
@@ -91,8 +93,8 @@ class LabelledSteps:
         lengths: Sequence[int] | None = None,
         numbers: Sequence[int] | None = None,
     ) -> None:
-        for name, value in (("batch_rows", batch_rows), ("passes", passes), ("batch_tokens", batch_tokens or 1)):
-            if value < 1:
+        for name, value in (("batch_rows", batch_rows), ("passes", passes), ("batch_tokens", batch_tokens)):
+            if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; it must be at least 1")
         self.rows, self.filler = rows, filler
         self.targets = torch.as_tensor(numpy.asarray(targets))
@@ -102,6 +104,11 @@ class LabelledSteps:
         for name, many in (("targets", self.targets), ("lengths", self.lengths), ("numbers", self.numbers)):
             if len(many) != len(rows):
                 raise InputError(f"there are {len(rows)} rows and {len(many)} {name}; give one for each row")
+        if not rows:
+            raise InputError("there are no rows to learn from; give at least one")
+        for number, row in zip(self.numbers, rows, strict=True):
+            if not row.ids:
+                raise InputError(f"row {number} has no token; leave it out")
         self._pass: tuple[int, list[list[int]]] = (-1, [])
 
     @property

@@ -1,0 +1,35 @@
+"""A wrong setting is refused, naming field, value and remedy."""
+
+import pytest
+
+from sightline.errors import ConfigError
+from sightline.training.config import TrainingConfig
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("learning_rate", 0.0),
+        ("learning_rate", float("nan")),
+        ("learning_rate", float("inf")),
+        ("weight_decay", -1.0),
+        ("warmup", 1.5),
+        ("schedule", "wavy"),
+        ("betas", (0.9, 1.0)),
+        ("eps", 0.0),
+        ("clip", 0.0),
+        ("precision", "float16"),
+        ("seed", -1),
+        ("seed", 1.5),
+        ("frozen_layers", -1),
+        ("frozen_layers", "some"),
+        ("frozen_layers", True),
+    ],
+)
+def test_a_wrong_value_is_named(field: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=field):
+        TrainingConfig(**{"learning_rate": 0.1, field: value})
+
+
+def test_good_values_pass() -> None:
+    TrainingConfig(learning_rate=1, clip=None, warmup=0, weight_decay=0, frozen_layers="all", betas=(0.0, 0.0))

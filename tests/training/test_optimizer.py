@@ -1,0 +1,39 @@
+"""AdamW as the paper writes it, and which parameters decay."""
+
+import torch
+from torch import nn
+
+from sightline.training.config import TrainingConfig
+from sightline.training.optimizer import adamw
+from training.small import small
+
+
+def test_it_is_the_papers_algorithm() -> None:
+    """Loshchilov and Hutter 2019, algorithm 2, line by line, in float64."""
+    config = TrainingConfig(learning_rate=0.01, weight_decay=0.1, betas=(0.8, 0.95), eps=1e-6)
+    generator = torch.Generator().manual_seed(0)
+    matrix, vector = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((3, 4), (5,)))
+    ours = [nn.Parameter(matrix.clone()), nn.Parameter(vector.clone())]
+    by_hand, first, second = [matrix, vector], [0.0, 0.0], [0.0, 0.0]
+    optimizer = adamw(ours, config)
+    for step in range(1, 6):
+        for place, (parameter, decay) in enumerate(zip(ours, (0.1, 0.0), strict=True)):
+            gradient = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.grad = gradient.clone()
+            first[place] = 0.8 * first[place] + 0.2 * gradient
+            second[place] = 0.95 * second[place] + 0.05 * gradient**2
+            update = (first[place] / (1 - 0.8**step)) / ((second[place] / (1 - 0.95**step)).sqrt() + 1e-6)
+            by_hand[place] = by_hand[place] - 0.01 * (update + decay * by_hand[place])
+        optimizer.step()
+    for parameter, expected in zip(ours, by_hand, strict=True):
+        torch.testing.assert_close(parameter.detach(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_matrices_decay_and_nothing_else() -> None:
+    model = small("gpt2")
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    decaying, other = adamw(model.parameters(), TrainingConfig(learning_rate=1.0, weight_decay=0.5)).param_groups
+    assert (decaying["weight_decay"], other["weight_decay"]) == (0.5, 0.0)
+    assert len(decaying["params"]) + len(other["params"]) == len(names)
+    left_alone = {names[id(parameter)] for parameter in other["params"]}
+    assert left_alone == {name for name in names.values() if name.endswith("bias") or "norm" in name}

@@ -1,0 +1,54 @@
+"""Where bfloat16 is chosen, and that float32 stays float32."""
+
+import pytest
+import torch
+
+from sightline.training import precision
+from sightline.training.precision import chosen, computing
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["avx512_bf16", "amx_bf16", "bf16"])
+@pytest.mark.parametrize("has", [True, False])
+def test_auto_asks_the_processor(monkeypatch: pytest.MonkeyPatch, name: str, has: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {name: has, "avx2": True})
+    assert chosen("auto", CPU, torch.float32) == ("bfloat16" if has else "float32")
+    assert chosen("auto", CPU, torch.float64) == "float32"
+    assert chosen("float32", CPU, torch.float32) == "float32"
+    assert chosen("bfloat16", CPU, torch.float32) == "bfloat16"
+
+
+def test_bfloat16_is_that() -> None:
+    weight = torch.ones(4, 4, requires_grad=True)
+    with computing("bfloat16", CPU):
+        assert torch.nn.functional.linear(torch.ones(2, 4), weight).dtype == torch.bfloat16
+    assert torch.nn.functional.linear(torch.ones(2, 4), weight).dtype == torch.float32
+
+
+@pytest.mark.parametrize("shape", [(8, 16, 32), (300, 256, 1024), (77, 384, 384)])
+def test_float32_loses_no_digits(shape: tuple[int, int, int]) -> None:
+    """The products of a training step are as near to float64 as torch's own."""
+    rows, inner, outer = shape
+    x, weight = torch.randn(rows, inner), torch.randn(outer, inner)
+    exact = x.double() @ weight.double().T
+    theirs = (torch.nn.functional.linear(x, weight) - exact).abs().max()
+    with computing("float32", CPU):
+        ours = (torch.nn.functional.linear(x, weight) - exact).abs().max()
+    assert ours <= 4 * theirs
+
+
+def test_torchs_settings_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "_onednn_keeps_float32", lambda: True)
+    settings = torch.backends.mkldnn.matmul
+    before = settings.fp32_precision
+    with pytest.raises(ZeroDivisionError), computing("float32", CPU):
+        assert settings.fp32_precision == "tf32"
+        raise ZeroDivisionError
+    assert settings.fp32_precision == before
+    try:
+        settings.fp32_precision = "ieee"
+        with computing("float32", CPU):
+            assert settings.fp32_precision == "ieee"
+    finally:
+        settings.fp32_precision = before
