@@ -69,7 +69,7 @@ class Rows:
         texts, pairs = self.train.texts, self.train.pairs or [""] * len(self.train)
         words = [len(text.split()) + len(pair.split()) for text, pair in zip(texts, pairs, strict=True)]
         return {
-            "file": table.name,
+            "file": Path(table.name).name,  # results are shown around, and where a file lies is nobody's business
             "text": list(table.text_columns),
             "label": table.label_column,
             "kind": "numbers" if self.labels is None else "classes",
