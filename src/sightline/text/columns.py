@@ -59,6 +59,8 @@ PAIR_NAMES = (
         ("title1", "title2"),
     ),
 )
+NAME_LABEL = "name it with --label (label=…)"
+NAME_TEXT = "name one, or two for pairs, with --text (text=…)"
 _IDS = re.compile(
     r"|id|ids|idx|index|row|rownumber|number|nr|no|key|uid|uuid|guid|pid|qid\d?|unnamed\d*|column0|oldindex|.*[a-z\d]id"
 )
@@ -177,52 +179,44 @@ def _by_name(names: Sequence[Sequence[str]], columns: Sequence[str]) -> list[str
     return []
 
 
-def _pairs(columns: Sequence[str]) -> list[tuple[str, str]]:
-    spelled = {plain(column): column for column in columns}
-    return [(spelled[a], spelled[b]) for a, b in PAIR_NAMES if a in spelled and b in spelled]
+def _several(found: Sequence[str]) -> str:
+    return f"{listed(found)} may each hold them"
 
 
-def _label_by_name(columns: Sequence[str], name: str) -> tuple[str, str] | None:
+def _label_by_name(columns: Sequence[str], there: str) -> tuple[str, str] | None:
     found = _by_name(LABEL_NAMES, columns)
     if len(found) > 1:
-        raise InputError(
-            f"{name} has more than one column that may hold the labels, {listed(found)}; name it with --label"
-            f" (label=…); its columns are {listed(columns)}"
-        )
+        raise InputError(f"{there}: which one holds the labels? {_several(found)}; {NAME_LABEL}")
     return (found[0], f"The labels are in the column {found[0]!r}, by its name.") if found else None
 
 
-def _label_by_values(columns: Sequence[str], about: Mapping[str, Column], name: str) -> tuple[str, str]:
-    few = [column for column in columns if not looks_like_an_id(column) and about[column].repeats]
+def _label_by_values(columns: Sequence[str], about: Mapping[str, Column], there: str) -> tuple[str, str]:
+    known = [column for column in columns if not looks_like_an_id(column) and about[column].rows]
+    few = [column for column in known if about[column].repeats]
     if len(few) == 1:
         return few[0], f"The labels are in the column {few[0]!r}, the only one with few different values."
-    others = [column for column in columns if not looks_like_an_id(column) and about[column].rows]
-    if not few and len(others) == 1 and about[others[0]].numbers:
-        return others[0], f"The labels are in the column {others[0]!r}, the only other one with numbers."
-    why = f"more than one may hold the labels, {listed(few)}" if few else "none is obviously the one of labels"
-    raise InputError(f"{name} has the columns {listed(columns)}, and {why}; name it with --label (label=…)")
+    if not few and len(known) == 1 and about[known[0]].numbers:
+        return known[0], f"The labels are in the column {known[0]!r}, the only other one with numbers."
+    why = _several(few) if few else "none is obvious"
+    raise InputError(f"{there}: which one holds the labels? {why}; {NAME_LABEL}")
 
 
-def _text_by_name(columns: Sequence[str], name: str) -> tuple[tuple[str, ...], str] | None:
-    pairs = _pairs(columns)
+def _text_by_name(columns: Sequence[str], there: str) -> tuple[tuple[str, ...], str] | None:
+    spelled = {plain(column): column for column in columns}
+    pairs = [(spelled[a], spelled[b]) for a, b in PAIR_NAMES if a in spelled and b in spelled]
     if len(pairs) > 1:
-        raise InputError(
-            f"{name} has more than one pair of columns that may hold the texts, {' and '.join(map(listed, pairs))};"
-            " name one column or two with --text (text=…)"
-        )
+        which = " and ".join(f"({listed(pair)})" for pair in pairs)
+        raise InputError(f"{there}: which pair of them holds the texts? {which} may each hold them; {NAME_TEXT}")
     if pairs:
         a, b = pairs[0]
         return pairs[0], f"Each row is a pair of texts, in the columns {a!r} and {b!r}, by their names."
     found = _by_name(TEXT_NAMES, columns)
     if len(found) > 1:
-        raise InputError(
-            f"{name} has more than one column that may hold the texts, {listed(found)}; name one, or two for pairs,"
-            f" with --text (text=…); its columns are {listed(columns)}"
-        )
+        raise InputError(f"{there}: which one holds the texts? {_several(found)}; {NAME_TEXT}")
     return ((found[0],), f"The texts are in the column {found[0]!r}, by its name.") if found else None
 
 
-def _text_by_values(columns: Sequence[str], about: Mapping[str, Column], name: str) -> tuple[tuple[str, ...], str]:
+def _text_by_values(columns: Sequence[str], about: Mapping[str, Column], there: str) -> tuple[tuple[str, ...], str]:
     words = [column for column in columns if about[column].rows and not about[column].numbers]
     long = sorted((c for c in words if about[c].mean_words >= _WORDS_IN_TEXT), key=lambda c: -about[c].mean_words)
     if long and (len(long) == 1 or about[long[0]].mean_words >= _CLEARLY * about[long[1]].mean_words):
@@ -231,10 +225,23 @@ def _text_by_values(columns: Sequence[str], about: Mapping[str, Column], name: s
     named = [column for column in words if not looks_like_an_id(column)]
     if not long and len(named) == 1:
         return (named[0],), f"The texts are in the column {named[0]!r}, the only one left."
-    why = f"more than one may hold the texts, {listed(long)}" if long else "none is obviously the one of texts"
-    raise InputError(
-        f"{name} has the columns {listed(columns)}, and {why}; name one, or two for pairs, with --text (text=…)"
-    )
+    why = _several([column for column in columns if column in long]) if long else "none is obvious"
+    raise InputError(f"{there}: which one holds the texts? {why}; {NAME_TEXT}")
+
+
+def _check_asked(text: Sequence[str] | None, label: str | None, columns: Sequence[str], name: str) -> None:
+    if text is not None:
+        if not 1 <= len(text) <= 2 or len(set(text)) != len(text):
+            raise InputError(f"the texts are in one column, or in two for pairs; --text (text=…) names {list(text)}")
+        for column in text:
+            check_column(column, columns, name, "--text")
+    if label is not None:
+        check_column(label, columns, name, "--label")
+        if text is not None and label in text:
+            raise InputError(f"the column {label!r} of {name} cannot hold both texts and labels; name another")
+    if len(columns) < 2:
+        there = f"only the column {listed(columns)}" if columns else "no column"
+        raise InputError(f"{name} has {there}; labelled rows need one column of texts and one of labels")
 
 
 def choose_columns(
@@ -252,32 +259,17 @@ def choose_columns(
 
     Raises InputError that lists the columns and says which option to give: no such column, none or several that fit.
     """
-    if text is not None:
-        if not 1 <= len(text) <= 2 or len(set(text)) != len(text):
-            raise InputError(f"the texts are in one column, or in two for pairs; --text (text=…) names {text!r}")
-        for column in text:
-            check_column(column, columns, name, "--text")
-    if label is not None:
-        check_column(label, columns, name, "--label")
-        if text is not None and label in text:
-            raise InputError(f"the column {label!r} of {name} cannot hold both texts and labels; name another")
-    if len(columns) < 2:
-        raise InputError(
-            f"{name} has the columns {listed(columns) or 'none'}; labelled rows need one of texts, one of labels"
-        )
-    taken = {*(text or ()), label}
-    free = [column for column in columns if column not in taken]
-    found = (label, "") if label is not None else _label_by_name(free, name)
-    texts = (
-        (tuple(text), "") if text is not None else _text_by_name([c for c in free if not found or c != found[0]], name)
-    )
-    if found is None:
-        rest = [column for column in free if texts is None or column not in texts[0]]
-        found = _label_by_values(rest, values(), name)
+    _check_asked(text, label, columns, name)
+    there = f"{name} has the columns {listed(columns)}"
+    free = [column for column in dict.fromkeys(columns) if column not in {*(text or ()), label}]
+    labels = (label, "") if label is not None else _label_by_name(free, there)
+    rest = [column for column in free if labels is None or column != labels[0]]
+    texts = (tuple(text), "") if text is not None else _text_by_name(rest, there)
+    if labels is None:
+        labels = _label_by_values([c for c in rest if texts is None or c not in texts[0]], values(), there)
     if texts is None:
-        texts = _text_by_values([column for column in free if column != found[0]], values(), name)
-    assumed = [sentence for sentence in (texts[1], found[1]) if sentence]
-    chosen = Chosen(text=texts[0], label=found[0], assumed=tuple(assumed))
-    for column in (*chosen.text, chosen.label):
+        texts = _text_by_values([column for column in rest if column != labels[0]], values(), there)
+    for column in (*texts[0], labels[0]):
         check_column(column, columns, name, "--text or --label")
-    return chosen
+    assumed = tuple(sentence for sentence in (texts[1], labels[1]) if sentence)
+    return Chosen(text=texts[0], label=labels[0], assumed=assumed)

@@ -46,17 +46,19 @@ def _hub_error(name: str, file: str, revision: str | None, error: Exception) -> 
     if isinstance(error, errors.RevisionNotFoundError):
         advice = "give a branch, a tag or a full commit hash"
         return NotFoundError(f"the data set {name!r} has no revision {revision or 'main'!r}; {advice}")
-    if isinstance(error, errors.LocalEntryNotFoundError):
+    if isinstance(error, errors.RemoteEntryNotFoundError):
+        return _no_such_file(name, file, revision)
+    answer = error.__cause__ if isinstance(error, errors.RevisionResolutionError) else error
+    if isinstance(answer, errors.HfHubHTTPError):
+        status = answer.response.status_code
+        advice = log_in if status in (401, 403) else "try again later"
+        return NotFoundError(f"the hub refused {file!r} of the data set {name!r} with status {status}; {advice}")
+    if isinstance(error, (errors.LocalEntryNotFoundError, errors.RevisionResolutionError)):
         if constants.is_offline_mode():
             why = "HF_HUB_OFFLINE is set; unset it to download, once"
         else:
             why = "the hub cannot be reached; check the connection and HF_ENDPOINT"
         return NotFoundError(f"{file!r} of the data set {name!r} is not in the cache, and {why}")
-    if isinstance(error, errors.EntryNotFoundError):
-        return _no_such_file(name, file, revision)
-    if isinstance(error, errors.HfHubHTTPError):
-        status = error.response.status_code
-        return NotFoundError(f"the hub refused {file!r} of the data set {name!r} with status {status}; try again later")
     if isinstance(error, OSError) and error.errno is not None:
         return NotFoundError(f"cannot store {file!r} in the cache: {error.strerror}; free some space or set HF_HOME")
     return NotFoundError(f"the download of {file!r} of the data set {name!r} broke off; run this again")
@@ -73,19 +75,17 @@ def fetch_table(address: str) -> Path:
     name, revision, file = found["name"], found["revision"], found["file"]
     if revision is not None:
         revision = {"~parquet": "refs/convert/parquet"}.get(revision, revision.replace("%2F", "/"))
-    from huggingface_hub import constants, hf_hub_download
-    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+    from huggingface_hub import HfApi, constants, hf_hub_download
+    from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
 
+    offline = constants.is_offline_mode()
     try:
+        api = HfApi(library_name="sightline")
+        commit = api.resolve_revision(name, repo_type="dataset", revision=revision, local_files_only=offline)
         return Path(
             hf_hub_download(
-                name,
-                file,
-                repo_type="dataset",
-                revision=revision,
-                library_name="sightline",
-                local_files_only=constants.is_offline_mode(),
+                name, file, repo_type="dataset", revision=commit, library_name="sightline", local_files_only=offline
             )
         )
-    except (OSError, HTTPError, ValueError) as error:
+    except (OSError, HTTPError, RevisionResolutionError, ValueError) as error:
         raise _hub_error(name, file, revision, error) from error

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy
 
@@ -150,6 +150,8 @@ def read_examples(
     """
     if most is not None and most < 1:
         raise InputError(f"most is {most}; give at least 1 row, or leave it out for all")
+    if kind not in get_args(Kind):
+        raise InputError(f"kind is {kind!r}; labels are 'classes' or 'numbers', or 'auto' decides")
     file, name = _file_of(path)
     records = open_records(file, name, header=header)
     asked = (text,) if isinstance(text, str) else text
@@ -208,7 +210,13 @@ def _targets(
         kind, sentence = decide_kind(said, numbers, name)
         decided.append(sentence)
     if kind == "numbers":
-        return as_numbers(said, numbers, name), None, [sentence for sentence in decided if sentence]
+        targets = as_numbers(said, numbers, name)
+        if targets.min() == targets.max():
+            raise InputError(
+                f"every labelled row of {name} has the number {said[0]}; there is nothing to predict: give another"
+                " column with --label (label=…)"
+            )
+        return targets, None, [sentence for sentence in decided if sentence]
     classes = sorted_classes(said)
     if len(classes) < 2:
         (only, count) = Counter(said).most_common(1)[0]

@@ -7,6 +7,7 @@ classes; other numbers are to be predicted (a regression); everything else is cl
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from typing import Literal
@@ -33,7 +34,9 @@ def label_text(value: object) -> str:
 def natural(text: str) -> tuple[object, ...]:
     """A key that sorts "a2" before "a10", and upper beside lower case."""
     parts = re.split(r"(\d+)", text.casefold(), flags=re.ASCII)
-    return tuple((index % 2, int(part) if index % 2 else part) for index, part in enumerate(parts)), text
+    digits = [part.lstrip("0") for part in parts[1::2]]
+    keys = zip(parts[::2], [*((len(part), part) for part in digits), (0, "")], strict=True)
+    return tuple(keys), text
 
 
 def _numbers(labels: Sequence[str]) -> list[float] | None:
@@ -45,7 +48,7 @@ def _numbers(labels: Sequence[str]) -> list[float] | None:
 
 def check_finite(values: Sequence[float], labels: Sequence[str], rows: Sequence[int], name: str) -> None:
     """InputError for the first label that is nan or infinite."""
-    wrong = next((i for i, value in enumerate(values) if not -1e300 < value < 1e300), None)
+    wrong = next((i for i, value in enumerate(values) if not math.isfinite(value)), None)
     if wrong is not None:
         raise InputError(
             f"row {rows[wrong]} of {name} has the label {labels[wrong]!r}, no finite number; correct it, or leave it"

@@ -52,7 +52,7 @@ def _strata(examples: Examples, groups: Sequence[Sequence[int]], n_parts: int) -
 
 def _too_few(examples: Examples, stratum: int, rows: int, n_texts: int, n_parts: int) -> InputError:
     name = repr(examples.labels[stratum]) if examples.labels is not None else "a range of numbers"
-    texts = "" if n_texts == rows else f" with {n_texts} different texts"
+    texts = "" if n_texts == rows else f" with {n_texts} different text{'' if n_texts == 1 else 's'}"
     return InputError(
         f"the class {name} has {rows} row{'' if rows == 1 else 's'}{texts}, too few for {n_parts} parts (training, dev,"
         " test), which each need one: add rows, leave the class out, or give files for dev and test"
