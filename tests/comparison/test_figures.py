@@ -6,8 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from sightline.comparison.figures import count, decimal, duration, known, percent, points, probability, significant
-from sightline.comparison.page.scales import linear, logarithmic
+from sightline.comparison.figures import (
+    count,
+    decimal,
+    duration,
+    known,
+    percent,
+    points,
+    probability,
+    setting,
+    significant,
+    tick,
+)
+from sightline.comparison.page.scales import linear, logarithmic, tight
 
 
 @pytest.mark.parametrize(
@@ -33,6 +44,11 @@ from sightline.comparison.page.scales import linear, logarithmic
         (significant, 0, "0"),
         (probability, 0.0004, "<0.001"),
         (probability, 0.05, "0.050"),
+        (tick, 40.0, "40"),
+        (tick, -0.5, "−0.5"),
+        (setting, 3e-05, "3e-05"),
+        (setting, None, "–"),
+        (setting, "l2", "l2"),
         (duration, 0.4, "0.4 s"),
         (duration, 41.2, "41 s"),
         (duration, 210.5, "3 min 30 s"),
@@ -56,6 +72,15 @@ def test_a_linear_axis_holds_its_values_between_round_ticks(values: list[float])
     places = [scale.at(tick) for tick in scale.ticks]
     assert places == sorted(places) and places[0] >= 0 and places[-1] <= 1
     assert all(scale.low - 1e-12 <= value <= scale.high + 1e-12 for value in values)
+
+
+@pytest.mark.parametrize("values", [[2.0], [0.0, 5.0], [-6.3, 8.9], [1e-9, 2e-9], []])
+def test_a_tight_axis_holds_its_values_and_little_more(values: list[float]) -> None:
+    scale = tight(values)
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    assert scale.low < low <= high < scale.high
+    assert len(values) < 2 or scale.high - scale.low < 1.1 * (high - low)
+    assert all(scale.low <= tick <= scale.high for tick in scale.ticks)
 
 
 @pytest.mark.parametrize("values", [[3.0], [30.0, 35.0], [0.0003, 800.0], [1e-12, 1e12], []])

@@ -13,8 +13,8 @@ import pytest
 from comparison.page_reader import Element, read, section
 from comparison.results_example import EXAMPLES, HOSTILE, RIGHT_TO_LEFT, Results, classes, twelve_contenders
 from sightline.comparison.figures import count, percent, points, probability, significant
+from sightline.comparison.page.disagreements import MOST_ROWS, MOST_SIGNS
 from sightline.comparison.page.markup import FORBIDDEN, Html, shortened, tag
-from sightline.comparison.page.mistakes import MOST_ROWS, MOST_SIGNS
 from sightline.comparison.report import render
 
 every_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)

@@ -11,10 +11,12 @@ from importlib.resources import files
 from typing import Any
 
 from sightline.comparison.figures import MISSING, count
+from sightline.comparison.page.disagreements import disagreements
 from sightline.comparison.page.markup import Html, clean, isolated, listed, shortened, tag
-from sightline.comparison.page.mistakes import calibration, confusion, disagreements, scatters
+from sightline.comparison.page.mistakes import calibration, confusion, scatters
+from sightline.comparison.page.pairs import pairs
 from sightline.comparison.page.run import again, fairness, protocol, rows
-from sightline.comparison.page.scores import costs, key_facts, metrics, pairs, scores
+from sightline.comparison.page.scores import costs, key_facts, metrics, scores
 from sightline.comparison.page.view import View, view
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"

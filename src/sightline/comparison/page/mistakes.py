@@ -1,26 +1,12 @@
-"""The sections on what contenders get wrong: which classes they mix up, how sure they are, where they disagree."""
+"""The sections on what contenders get wrong: which classes they mix up, and how sure they are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from sightline.comparison.figures import MISSING, Record, count, decimal, known, percent, significant, tick
+from sightline.comparison.figures import count, known, percent, tick
 from sightline.comparison.page.charts import MOST_DOTS, Frame, reliability, scatter
-from sightline.comparison.page.markup import (
-    Child,
-    Html,
-    brief,
-    clean,
-    facts,
-    isolated,
-    joined,
-    listed,
-    more,
-    section,
-    table,
-    tag,
-)
+from sightline.comparison.page.markup import Child, Html, brief, joined, more, section, table, tag
 from sightline.comparison.page.scales import Scale, tight
 from sightline.comparison.page.view import View
 
@@ -28,8 +14,6 @@ MOST_CLASSES = 12  # of a grid; with more, the most confused pairs are listed
 MOST_PAIRS = 10
 LABEL = 28  # characters of a class's name in a grid
 OPEN = 4  # contenders whose pictures are open; the rest is folded away
-OPEN_ROWS, MOST_ROWS = 10, 30  # rows on which contenders disagree: open, and in all
-MOST_SIGNS = 700  # of one text
 SHADES = 10  # of a matrix's cells, in the style sheet
 
 
@@ -164,82 +148,3 @@ def scatters(view: View) -> Html | None:
     some = f" Of {count(most)} rows, about {MOST_DOTS} are drawn, evenly taken." if most > MOST_DOTS else ""
     explained = f"Each dot is a test row. On the dashed line the prediction is the truth.{some}"
     return section("scatter", "Predictions", explained, _folded(figures, "small-plots"), wide=True)
-
-
-def _quoted(text: object) -> Html:
-    """A text to be read, in its own direction; a long one is cut."""
-    words = clean(text)
-    if not words.strip():
-        return tag("p", "(empty)", class_="cut")
-    rest = len(words) - MOST_SIGNS
-    cut = tag("p", f"… and {count(rest)} more characters", class_="cut") if rest > 0 else None
-    return joined(tag("p", words[:MOST_SIGNS], dir="auto", class_="quoted"), cut)
-
-
-def _answers(view: View, row: Record) -> Html:
-    """For classes: each answer, whether it is right, and who gave it."""
-    predictions: Mapping[str, Any] = row.get("predictions") or {}
-    sure: Mapping[str, Any] = row.get("probabilities") or {}
-    order = [str(each.get("name")) for each in view.ranked if str(each.get("name")) in predictions]
-    truth = str(row.get("truth"))
-    given = list(dict.fromkeys(str(predictions[name]) for name in order))
-    given.sort(key=lambda answer: answer != truth)
-    groups = []
-    for answer in given:
-        names = [
-            joined(view.who(name), None if known(sure.get(name)) is None else tag("small", percent(sure.get(name))))
-            for name in order
-            if str(predictions[name]) == answer
-        ]
-        right = answer == truth
-        verdict = tag("span", "✓ right" if right else "✗ wrong", class_="yes" if right else "no")
-        groups.append(
-            tag("div", tag("div", verdict, " ", isolated(answer), class_="answer"), listed(*names, class_="names"))
-        )
-    return tag("div", *groups, class_="answers")
-
-
-def _numbers(view: View, row: Record) -> Html:
-    """For numbers: each prediction, the nearest to the truth first."""
-    predictions: Mapping[str, Any] = row.get("predictions") or {}
-    truth = known(row.get("truth"))
-
-    def miss(name: str) -> float:
-        value = known(predictions[name])
-        return float("inf") if value is None or truth is None else abs(value - truth)
-
-    order = sorted((str(each.get("name")) for each in view.ranked if str(each.get("name")) in predictions), key=miss)
-    names = [joined(view.who(name), tag("small", decimal(predictions[name]))) for name in order]
-    return tag("div", listed(*names, class_="names"), class_="answers")
-
-
-def disagreements(view: View) -> Html | None:
-    """Rows that contenders answer differently, to be read."""
-    given = view.rows("disagreements")
-    if not given:
-        return None
-    cards = []
-    for row in given[:MOST_ROWS]:
-        texts = [_quoted(row.get("text"))]
-        if row.get("pair") is not None:
-            texts.append(_quoted(row.get("pair")))
-        truth = isolated(row.get("truth")) if view.kind == "classes" else significant(row.get("truth"))
-        head = facts(("row", count(row.get("row"))), ("truth", truth if row.get("truth") is not None else MISSING))
-        answers = _answers(view, row) if view.kind == "classes" else _numbers(view, row)
-        cards.append(joined(head, *texts, answers))
-    kept = view.results.get("predictions")
-    where = joined(" All predictions are in ", tag("code", str(kept)), ".") if kept else None
-    rest = len(given) - len(cards)
-    folded = cards[OPEN_ROWS:]
-    body: list[Child] = [
-        listed(*cards[:OPEN_ROWS], class_="cards", kind="ol"),
-        more(f"{len(folded)} more rows", listed(*folded, class_="cards", kind="ol")) if folded else None,
-        tag("p", tag("b", f"{count(rest)} more rows"), " are not shown here.", where, class_="after") if rest else None,
-    ]
-    explained = joined(
-        "Test rows that contenders answer differently, with how sure each one was."
-        if view.kind == "classes"
-        else "Test rows whose predictions lie far apart, each contender with its own.",
-        None if rest else where,
-    )
-    return section("disagreements", "Where they disagree", explained, *body, wide=True)

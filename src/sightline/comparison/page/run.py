@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.comparison.figures import (
-    MISSING,
-    Record,
-    count,
-    duration,
-    known,
-    percent,
-    setting,
-    significant,
-)
+from sightline.comparison.figures import MISSING, Record, count, duration, known, percent, setting, significant
 from sightline.comparison.page.markup import (
     NOTHING,
     Child,
