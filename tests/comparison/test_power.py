@@ -14,7 +14,7 @@ from sightline.errors import ConfigError
 def test_one_seed_gives_the_power_of_a_t_test(gap: float, variance: float, rows: int) -> None:
     away = gap / numpy.sqrt(variance / rows)
     want = stats.nct.sf(stats.t.ppf(0.975, rows - 1), rows - 1, away)
-    assert power(gap, row_variance=variance, rows=rows, extra=0) == pytest.approx(want, abs=0.005)
+    assert power(gap, row_variance=variance, rows=rows, shares=False) == pytest.approx(want, abs=0.005)
     assert power(gap, row_variance=variance, rows=rows) == pytest.approx(want, abs=0.02)  # two rows more
 
 

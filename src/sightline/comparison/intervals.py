@@ -38,9 +38,9 @@ def interval(correct: ArrayLike, level: float = 0.95) -> Interval:
     with Satterthwaite's degrees of freedom, of which seeds give S - 1. One seed, or seeds that all answer alike, leave
     Wilson's own interval over N rows: how far seeds differ cannot be seen there.
 
-    Few wrong answers tell little about how alike seeds answer: half an answer is added for their answering all alike, so
-    that no wrong answer at all still leaves Wilson's interval over N rows, not one of no width. Two seeds tell little
-    about their own spread: where it is what matters most, a 95 % interval of theirs holds the truth in 88 %.
+    Few wrong answers tell little about how alike seeds answer: half an answer is added for their answering all alike,
+    so that no wrong answer at all still leaves Wilson's interval over N rows, not one of no width. Two seeds tell
+    little about their own spread: where it matters most, a 95 % interval of theirs holds the truth in 88 %.
 
         interval([True] * 90 + [False] * 10)     # 0.900, 0.826 to 0.945
     """

@@ -52,16 +52,23 @@ def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
     return first, second
 
 
-def padded(row_variance: float | Floats, rows: int, difference: float, extra: int) -> tuple[Floats, float]:
+def alike(averaged: float, single: float) -> float:
+    """How far a contender's seeds answer alike, 1 for entirely: the squared differences of two contenders, summed over
+    rows, of their means over seeds and of single seeds. Half a row is added on both sides: without any difference the
+    seeds count as alike."""
+    return (averaged + 0.5) / (single + 0.5)
+
+
+def padded(row_variance: float, rows: int, difference: float, extra: float) -> tuple[float, float]:
     """The variance and the mean of a difference over `rows`, with 2 · extra rows added: half of them without a
     difference, a quarter each fully for one and for the other."""
     whole = rows + 2 * extra
     middle = difference * rows / whole
-    squares = numpy.asarray(row_variance) * max(rows - 1, 1) + rows * difference**2 + extra
-    return numpy.asarray(squares - whole * middle**2) / whole / max(whole - 1, 1), middle
+    squares = row_variance * max(rows - 1, 1) + rows * difference**2 + extra
+    return (squares - whole * middle**2) / whole / max(whole - 1, 1), middle
 
 
-def _difference(a: Floats, b: Floats, level: float, extra: int) -> Difference:
+def _difference(a: Floats, b: Floats, level: float, extra: float) -> Difference:
     from scipy import special
 
     by_row = a.mean(0) - b.mean(0)
@@ -95,13 +102,17 @@ def difference(a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:
     as independent between a and b even where both used the same numbers: what a seed does to one network says little
     about another, and if it did say something, the two would move together and this would only be too careful. The
     parts are put together as in `crossed.together`. Half a row is added for each of the four outcomes (Agresti and
-    Min 2005), so that two contenders that never disagreed on 20 rows are not taken for equal on all others. With one
-    seed the bounds and p speak of these two trained models, not of how they were trained.
+    Min 2005), so that two contenders that never disagreed on 20 rows are not taken for equal on all others; where seeds
+    answer differently, by which errors average out, it is as much less as they are less alike. With one seed the bounds
+    and p speak of these two trained models, not of how they were trained.
 
         difference([True, True, False], [True, False, False]).difference      # 0.333…
     """
     first, second = _pair(a, b)
-    return _difference(first, second, level, extra=1)
+    by_row = first.mean(0), second.mean(0)
+    averaged = float(((by_row[0] - by_row[1]) ** 2).sum())
+    single = float(((first**2).mean(0) + (second**2).mean(0) - 2 * by_row[0] * by_row[1]).sum())
+    return _difference(first, second, level, alike(averaged, single))
 
 
 def correlation_difference(truth: ArrayLike, a: ArrayLike, b: ArrayLike, level: float = 0.95) -> Difference:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy
 
 from sightline.comparison.crossed import Floats, critical, together
-from sightline.comparison.paired import Difference, padded
+from sightline.comparison.paired import Difference, alike, padded
 from sightline.errors import ConfigError
 
 Two = tuple[float, float]
@@ -41,7 +41,7 @@ def power(
     seed_variance: Two = (0.0, 0.0),
     rest_variance: Two = (0.0, 0.0),
     alpha: float = 0.05,
-    extra: int = 1,
+    shares: bool = True,
 ) -> float:
     """The chance that a true `difference` of a over b is shown, in its own direction, at the level `alpha`.
 
@@ -50,7 +50,7 @@ def power(
     seeds           of a and of b
     seed_variance   between the true scores of one contender's seeds, of a and of b
     rest_variance   of a single answer beyond its row and its seed, of a and of b; a part of row_variance already
-    extra           1 for accuracies, 0 for correlations, as in the tests of both
+    shares          whether accuracies differ, to whose rows the test adds some, or correlations
 
         power(0.03, row_variance=0.1, rows=1000)      # 0.85: a tenth of 1,000 rows decides
     """
@@ -67,6 +67,9 @@ def power(
         (share * mean, rest if n > 1 else 0.0, n)
         for share, mean, rest, n in zip((of_a, of_b), expected, rests, seeds, strict=True)
     ]
+    single = row_variance + sum(rest * (1 - 1 / n) for rest, n in zip(rest_variance, seeds, strict=True))
+    squares = [rows * (each + difference**2) for each in (row_variance, single)]
+    extra = alike(*squares) if shares else 0.0
     of_rows, middle = padded(row_variance, rows, abs(difference), extra)
     variance, degrees = together(of_rows, parts, rows - 1)
     threshold = critical(1 - alpha, degrees) * numpy.sqrt(variance)
@@ -77,7 +80,7 @@ def power(
     return float(special.ndtr((middle - threshold) / (shrunk * numpy.sqrt(truth))).mean())
 
 
-def rows_needed(found: Difference, *, alpha: float = 0.05, aim: float = 0.8, extra: int = 1) -> int | None:
+def rows_needed(found: Difference, *, alpha: float = 0.05, aim: float = 0.8, shares: bool = True) -> int | None:
     """The fewest rows on which the difference that was found, if it is the true one, is shown with chance `aim`.
 
     None where no number of rows does: the difference is 0, or the seeds' share alone, which rows do not lessen, is too
@@ -93,7 +96,7 @@ def rows_needed(found: Difference, *, alpha: float = 0.05, aim: float = 0.8, ext
             seed_variance=(found.of_a.of_seeds, found.of_b.of_seeds),
             rest_variance=tuple(each.rest * each.n_seeds * found.rows for each in (found.of_a, found.of_b)),  # type: ignore[arg-type]
             alpha=alpha,
-            extra=extra,
+            shares=shares,
         )
         return reached >= aim
 

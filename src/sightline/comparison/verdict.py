@@ -132,7 +132,7 @@ def _pairs(
                 p=each.p,
                 holm_p=adjusted,
                 different=adjusted < 1 - level,
-                rows_needed=rows_needed(each, alpha=alpha, extra=int(truth is None)),
+                rows_needed=rows_needed(each, alpha=alpha, shares=truth is None),
             )
         )
     return tuple(compared)
