@@ -28,7 +28,8 @@ SHELL_LANGUAGES = {"bash", "console"}
 PYTHON_LANGUAGES = {"python", "pycon"}
 LIKE_THESE = {"sh", "shell", "zsh", "shell-session", "py", "python3", "ipython"}
 NOT_RUN = {"git", "cd", "source", "."}
-MADE = {"make demo": "python examples/demo.py"}  # what a target runs once everything is installed
+DEMO = "sightline compare src/sightline/data/reviews.csv --out demo-output"
+MADE = {"make demo": f"{DEMO} --passes 1 --seeds 2 --size tiny"}  # what a target runs once everything is installed, less of it
 RUN = {"sightline", "python", "cat", "head", "tail", "wc", "ls", "echo", "printf", "mkdir"}
 
 
@@ -140,8 +141,9 @@ class Reader:
         for name, arguments in (("python", ""), ("python3", ""), ("sightline", "-m sightline")):
             (binaries / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
             (binaries / name).chmod(0o755)
-        if (root / "examples").is_dir():
-            (folder / "examples").symlink_to(root / "examples")
+        for name in ("examples", "src"):
+            if (root / name).is_dir():
+                (folder / name).symlink_to(root / name)
         nowhere = "http://127.0.0.1:9"  # the guard of the tests does not reach into other processes; a closed port does
         self.environment = {
             **os.environ,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from sightline.comparison.compare import compare
     from sightline.core.cache import KeyValueCache, Memory
     from sightline.core.coordinates import Coordinates
     from sightline.core.mask import (
@@ -37,19 +38,26 @@ if TYPE_CHECKING:
         SightlineError,
         UnsupportedError,
     )
+    from sightline.model.heads import with_classifier
     from sightline.model.load import build, load
     from sightline.model.model import Model
     from sightline.model.output import Output
+    from sightline.tasks.classify import classify, classify_batches, open_classifier
     from sightline.tasks.describe import describe
     from sightline.tasks.differences import differences
     from sightline.tasks.embed import embed, embed_batches
     from sightline.tasks.embed_word import embed_word
+    from sightline.tasks.finetune import finetune
+    from sightline.tasks.finetune_config import FinetuneConfig
     from sightline.tasks.vectors import save_vectors
+    from sightline.text.labelled import Examples, read_examples
     from sightline.text.learn import learn_tokenizer
+    from sightline.text.split import split
     from sightline.text.tables import read_texts
     from sightline.text.tokenizer import Tokenizer
 
 _HOMES = {
+    "comparison.compare": "compare",
     "core.cache": "KeyValueCache Memory",
     "core.coordinates": "Coordinates",
     "core.mask": "Bidirectional Causal Mask NotPadding Permuted Prefix SameDocument SlidingWindow",
@@ -58,15 +66,21 @@ _HOMES = {
     "decoding.fill": "fill",
     "decoding.generate": "generate",
     "errors": "CheckpointError ConfigError InputError NotFoundError SightlineError UnsupportedError",
+    "model.heads": "with_classifier",
     "model.load": "build load",
     "model.model": "Model",
     "model.output": "Output",
+    "tasks.classify": "classify classify_batches open_classifier",
     "tasks.describe": "describe",
     "tasks.differences": "differences",
     "tasks.embed": "embed embed_batches",
     "tasks.embed_word": "embed_word",
+    "tasks.finetune": "finetune",
+    "tasks.finetune_config": "FinetuneConfig",
     "tasks.vectors": "save_vectors",
+    "text.labelled": "Examples read_examples",
     "text.learn": "learn_tokenizer",
+    "text.split": "split",
     "text.tables": "read_texts",
     "text.tokenizer": "Tokenizer",
 }
@@ -78,6 +92,8 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "Coordinates",
+    "Examples",
+    "FinetuneConfig",
     "InputError",
     "KeyValueCache",
     "Mask",
@@ -95,18 +111,26 @@ __all__ = [
     "Tokenizer",
     "UnsupportedError",
     "build",
+    "classify",
+    "classify_batches",
+    "compare",
     "describe",
     "differences",
     "embed",
     "embed_batches",
     "embed_word",
     "fill",
+    "finetune",
     "generate",
     "learn_tokenizer",
     "load",
+    "open_classifier",
+    "read_examples",
     "read_texts",
     "record",
     "save_vectors",
+    "split",
+    "with_classifier",
 ]
 
 

@@ -1,4 +1,4 @@
-"""What Sightline does, in a minute: two small models, one block, two masks.
+"""Two small models, one block, two masks: what every verb makes of them, in a minute.
 
 Learns a tokenizer and two tiny networks from the sentences that ship inside, by plain PyTorch, since a Model is an
 nn.Module like any other; saves them in the Hugging Face layout, and runs every verb of the command line on them. The
