@@ -38,7 +38,7 @@ def main(out: Path, passes: int, seeds: int, size: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("demo-output/choose"), help="where results and winner go")
+    parser.add_argument("--out", type=Path, default=Path("examples-output/choose"), help="where results and winner go")
     parser.add_argument("--passes", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--size", default="tiny")

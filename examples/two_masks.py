@@ -69,7 +69,7 @@ def demo(out: Path, steps: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("demo-output"), help="where the models go")
+    parser.add_argument("--out", type=Path, default=Path("examples-output"), help="where the models go")
     parser.add_argument("--steps", type=int, default=260, help="how long BERT learns; GPT-2 half as long")
     options = parser.parse_args()
     demo(options.out, options.steps)
