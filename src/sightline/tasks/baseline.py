@@ -242,7 +242,7 @@ class Tfidf:
         else:
             from sklearn.linear_model import Ridge
 
-            model = Ridge(alpha=1 / C, solver="sparse_cg", tol=1e-6).fit(rows, examples.targets)
+            model = Ridge(alpha=1 / C, solver="sparse_cg", tol=1e-8).fit(rows, examples.targets)
             weights, biases, converged = model.coef_[None], numpy.array([float(model.intercept_)]), True
         return cls(
             labels=examples.labels,
