@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.errors import InputError, NotFoundError, SightlineError
+from sightline.text.columns import looks_like_an_id
 from sightline.text.duplicates import normalized
 from sightline.text.labelled import Table, read_examples
 from sightline.text.labels import sorted_classes
@@ -250,10 +251,11 @@ def test_what_is_left_out_is_counted(tmp_path: Path) -> None:
     ]
     with (tmp_path / "rows.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([("text", "label"), *rows])
+        file.write("\r\n\r\nA last soup.,pos\r\n\r\n")
     table = read_examples(tmp_path / "rows.csv")
-    assert (table.read, table.empty, table.unlabelled, table.duplicates, table.conflicting) == (10, 3, 1, 2, 2)
-    assert table.examples.rows == [1, 5, 7, 10]
-    assert classes_of(table) == ["pos", "neg", "neg", "pos"]
+    assert (table.read, table.empty, table.unlabelled, table.duplicates, table.conflicting) == (13, 5, 1, 2, 2)
+    assert table.examples.rows == [1, 5, 7, 10, 13]
+    assert classes_of(table) == ["pos", "neg", "neg", "pos", "pos"]
     assert table.examples.texts[0] == "Good soup."
 
 
@@ -334,6 +336,12 @@ def test_numbers_as_labels(tmp_path: Path, labels: list[Any], kind: Any, classes
     assert len(said) == (kind == "auto" and "good" not in labels)
 
 
+def test_a_number_may_be_spelled_in_two_ways(tmp_path: Path) -> None:
+    table = read_examples(numbered(tmp_path / "rows.csv", ["1", "2", "1.0", "02", "1", "2"]))
+    assert table.examples.labels == ("1", "02")
+    assert table.examples.targets.tolist() == [0, 1, 0, 1, 0, 1]
+
+
 def test_classes_that_differ_in_case_are_mentioned(tmp_path: Path) -> None:
     table = read_examples(numbered(tmp_path / "rows.csv", ["Good", "good", "bad"] * 3))
     assert table.examples.labels == ("bad", "Good", "good")
@@ -385,6 +393,22 @@ def test_without_a_header(tmp_path: Path) -> None:
     assert (table.text_columns, table.label_column) == (("column2",), "column1")
     assert table.examples.texts == ['"' + text for text in TEXTS]
     assert table.examples.rows == [1, 2, 3, 4, 5, 6]
+
+
+def test_names_that_are_said_to_be_data(tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.csv", {"id": list("abcdef"), "Text": TEXTS, "label": LABELS})
+    assert "has names of columns, 'id', 'Text', 'label'; leave out --no-header" in error_of(path, header=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "identifies"),
+    [
+        *((name, True) for name in ("id", "ID", "user_id", "userId", "#1 ID", "qid1", "Unnamed: 0", "", "old_index")),
+        *((name, False) for name in ("valid", "paid", "covid", "said", "text", "label", "Idea", "1", "android")),
+    ],
+)
+def test_names_of_keys(name: str, identifies: bool) -> None:
+    assert looks_like_an_id(name) == identifies
 
 
 def test_a_header_of_questions_or_numbers_is_a_header(tmp_path: Path) -> None:
@@ -509,7 +533,7 @@ def test_which_rows_are_drawn_does_not_depend_on_their_order(
 
 
 def test_a_drawn_file_is_never_in_memory(tmp_path: Path) -> None:
-    path = large(tmp_path / "rows.csv", 20_000, words=60)
+    path = large(tmp_path / "rows.csv", 6_000, words=200)
     tracemalloc.start()
     try:
         table = read_examples(path, most=500)

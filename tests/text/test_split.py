@@ -143,8 +143,9 @@ def test_overlap() -> None:
 
 
 TOO_FEW: list[tuple[list[str], list[int] | list[float], str]] = [
-    ([*"abcde"], [0, 0, 0, 1, 1], r"the class 'class 1' has 2 rows, too few for 3 parts \(training, dev, test\)"),
+    ([*"abcde"], [0, 0, 0, 1, 1], r"the class 'class 1' has 2 rows, too few for 3 parts that each need one: add rows"),
     ([*"abcd"], [0, 0, 0, 1], "the class 'class 1' has 1 row, too few for 3 parts"),
+    ([*"abcdef"], [0, 0, 0, 1, 2, 2], r"'class 1' has 1 row, too few for 3 parts .* \(1 other class too\)"),
     ([*"abcddD"], [0, 0, 0, 1, 1, 1], "the class 'class 1' has 3 rows with 1 different text, too few"),
     ([*"abcde"], [0.5, 1.5, 2.5, 3.5, 4.5], "5 rows with 5 different texts are too few for 3 parts: numbers need at"),
 ]

@@ -30,13 +30,13 @@ LABEL_NAMES = (
         "goldlabel",
         "y",
     ),
-    ("score", "rating", "stars", "similarity", "polarity", "topic", "emotion", "quality", "grade", "answer", "tag"),
+    ("score", "rating", "stars", "similarity", "polarity", "topic", "emotion", "quality", "grade", "tag"),
 )
 TEXT_NAMES = (
     ("text", "texts", "sentence", "sentences"),
     ("review", "reviewtext", "reviewbody", "comment", "commenttext", "content", "tweet", "message", "body", "document"),
     ("utterance", "sms", "post", "passage", "article", "paragraph", "phrase", "query", "question", "input", "string"),
-    ("title", "headline", "description", "summary", "x"),
+    ("title", "headline", "description", "summary"),
 )
 PAIR_NAMES = (
     *(("premise", "hypothesis"), ("question", "sentence"), ("question", "passage"), ("query", "document")),
@@ -61,9 +61,8 @@ PAIR_NAMES = (
 )
 NAME_LABEL = "name it with --label (label=…)"
 NAME_TEXT = "name one, or two for pairs, with --text (text=…)"
-_IDS = re.compile(
-    r"|id|ids|idx|index|row|rownumber|number|nr|no|key|uid|uuid|guid|pid|qid\d?|unnamed\d*|column0|oldindex|.*[a-z\d]id"
-)
+_IDS = "id ids idx index uid uuid guid qid pid rowid userid tweetid postid reviewid commentid docid sentenceid".split()
+_IDS_ALONE = ("", "row", "rownumber", "number", "nr", "no", "key")
 _WORDS_IN_TEXT = 3  # on average, for a column without a known name to be one of texts
 _WORDS_IN_NAME = 6  # of a column, at which it looks like a text
 _MOST_CLASSES = 100  # in a column without a known name
@@ -77,8 +76,18 @@ def plain(name: str) -> str:
 
 
 def looks_like_an_id(name: str) -> bool:
-    """Whether the name is one for row numbers and keys."""
-    return _IDS.fullmatch(plain(name)) is not None
+    """Whether the name is one for row numbers and keys: "id", "user_id", "userId", "qid1", "#1 ID", "Unnamed: 0"."""
+    words = [word.casefold() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
+    return plain(name) in _IDS_ALONE or (bool(words) and (words[-1] in _IDS or words[0] == "unnamed"))
+
+
+def _by_name(names: Sequence[Sequence[str]], columns: Sequence[str]) -> list[str]:
+    """The columns that have a name of the surest group of which any is there."""
+    for group in names:
+        found = [column for column in columns if plain(column) in group]
+        if found:
+            return found
+    return []
 
 
 @dataclass(kw_only=True)
@@ -120,6 +129,15 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def check_no_header(first: Sequence[object], name: str) -> None:
+    """InputError for a first row that is one of names, where it was said to be data."""
+    if _by_name(LABEL_NAMES, list(map(str, first))) and _by_name(TEXT_NAMES, list(map(str, first))):
+        raise InputError(
+            f"the first row of {name} has names of columns, {listed(list(map(str, first)))}; leave out --no-header"
+            " (header=False)"
+        )
 
 
 def check_header(columns: Sequence[str], about: Mapping[str, Column], name: str) -> None:
@@ -168,15 +186,6 @@ class Chosen:
     text: tuple[str, ...]
     label: str
     assumed: tuple[str, ...]
-
-
-def _by_name(names: Sequence[Sequence[str]], columns: Sequence[str]) -> list[str]:
-    """The columns that have a name of the surest group of which any is there."""
-    for group in names:
-        found = [column for column in columns if plain(column) in group]
-        if found:
-            return found
-    return []
 
 
 def _several(found: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from typing import Literal, get_args
 import numpy
 
 from sightline.errors import InputError, NotFoundError
-from sightline.text.columns import Column, check_header, choose_columns, describe
+from sightline.text.columns import Column, check_header, check_no_header, choose_columns, describe
 from sightline.text.hub_tables import PREFIX, fetch_table
 from sightline.text.labelled_rows import Counts, Row, check_rows_are_unicode, drawn, usable_rows, without_duplicates
 from sightline.text.labels import alike, as_classes, as_numbers, decide_kind, sorted_classes
@@ -154,6 +154,8 @@ def read_examples(
         raise InputError(f"kind is {kind!r}; labels are 'classes' or 'numbers', or 'auto' decides")
     file, name = _file_of(path)
     records = open_records(file, name, header=header)
+    if not header and file.suffix.lower() in DELIMITED:
+        check_no_header(next(records.rows(records.columns), ()), name)
     asked = (text,) if isinstance(text, str) else text
     values = cache(lambda: _described(records))
     chosen = choose_columns(records.columns, text=asked, label=label, name=name, values=values)

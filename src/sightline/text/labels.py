@@ -70,11 +70,12 @@ def as_numbers(labels: Sequence[str], rows: Sequence[int], name: str) -> numpy.n
 
 
 def sorted_classes(labels: Sequence[str]) -> tuple[str, ...]:
-    """The different labels: integers and other numbers by value, else in natural order."""
+    """The different labels: numbers by value, those of equal value once; else in natural order."""
     distinct = sorted(set(labels), key=natural)
     values = _numbers(distinct)
     if values is not None:
-        distinct = [label for _, label in sorted(zip(values, distinct, strict=True), key=lambda pair: pair[0])]
+        spelled = dict(zip(reversed(values), reversed(distinct), strict=True))  # the first of "1" and "1.0"
+        distinct = [spelled[value] for value in sorted(spelled)]
     return tuple(distinct)
 
 
@@ -116,8 +117,14 @@ def decide_kind(labels: Sequence[str], rows: Sequence[int], name: str) -> tuple[
     distinct = len(set(values))
     if all(value == int(value) for value in values):
         if distinct <= _MOST_INTEGER_CLASSES and 2 * distinct <= len(values):
-            return "classes", f"The labels are integers, {distinct} different ones: classes (unless --kind numbers)."
-        why = f"integers, {distinct} different ones"
+            return "classes", (
+                f"The labels are whole numbers with {distinct} different values: they are taken as classes, unless"
+                " --kind numbers (kind='numbers') is given."
+            )
+        why = "whole numbers"
     else:
-        why = f"numbers with fractions, {distinct} different ones"
-    return "numbers", f"The labels are {why}: predicted as numbers, a regression (unless --kind classes)."
+        why = "numbers with fractions"
+    return "numbers", (
+        f"The labels are {why}, {distinct} different ones: they are predicted as numbers (a regression), unless --kind"
+        " classes (kind='classes') is given."
+    )

@@ -58,8 +58,13 @@ def decoded_lines(file: IO[bytes], name: str) -> Iterator[str]:
         yield text
 
 
-def delimited_rows(lines: Iterable[str], name: str, suffix: str, *, header: bool = True) -> Iterator[list[str]]:
-    """The rows of a .csv or .tsv, the names of the columns first: those of the first row, or column1, column2, …"""
+def delimited_rows(
+    lines: Iterable[str], name: str, suffix: str, *, header: bool = True, blank: bool = False
+) -> Iterator[list[str]]:
+    """The rows of a .csv or .tsv, the names of the columns first: those of the first row, or column1, column2, …
+
+    blank  a line without anything is a row of empty fields, instead of an error
+    """
     csv.field_size_limit(2**31 - 1)  # the library's own limit of 128 KiB is shorter than some texts
     if suffix == ".tsv":
         rows = csv.reader(lines, strict=True, delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -77,6 +82,8 @@ def delimited_rows(lines: Iterable[str], name: str, suffix: str, *, header: bool
             )
         yield first if header else [f"column{column}" for column in range(1, len(first) + 1)]
         for number, row in enumerate(rows if header else chain([first] if first else [], rows), start=1):
+            if blank and not row:
+                row = [""] * len(first)
             if len(row) != len(first):
                 remedy = "take tabs out of texts" if suffix == ".tsv" else "put texts that hold commas in quotes"
                 raise InputError(
@@ -150,7 +157,7 @@ class Records:
             if suffix in JSON_LINES:
                 yield from _fields(lines, columns, self.name)
                 return
-            table = delimited_rows(lines, self.name, suffix, header=self.header)
+            table = delimited_rows(lines, self.name, suffix, header=self.header, blank=True)
             names = next(table)
             where = [names.index(column) for column in columns]
             for row in table:

@@ -50,12 +50,15 @@ def _strata(examples: Examples, groups: Sequence[Sequence[int]], n_parts: int) -
     return strata
 
 
-def _too_few(examples: Examples, stratum: int, rows: int, n_texts: int, n_parts: int) -> InputError:
-    name = repr(examples.labels[stratum]) if examples.labels is not None else "a range of numbers"
+def _too_few(examples: Examples, stratum: int, rows_of: numpy.ndarray, n_texts: int, n_parts: int) -> InputError:
+    what = f"the class {examples.labels[stratum]!r}" if examples.labels is not None else "a range of the numbers"
+    rows = int(rows_of[stratum])
     texts = "" if n_texts == rows else f" with {n_texts} different text{'' if n_texts == 1 else 's'}"
+    others = int(((rows_of > 0) & (rows_of < n_parts)).sum()) - (rows < n_parts)
+    more = f" ({others} other class{'' if others == 1 else 'es'} too)" if others and examples.labels is not None else ""
     return InputError(
-        f"the class {name} has {rows} row{'' if rows == 1 else 's'}{texts}, too few for {n_parts} parts (training, dev,"
-        " test), which each need one: add rows, leave the class out, or give files for dev and test"
+        f"{what} has {rows} row{'' if rows == 1 else 's'}{texts}, too few for {n_parts} parts that each need one{more}:"
+        " add rows, leave the class out, or give files for dev and test"
     )
 
 
@@ -107,7 +110,7 @@ def split(examples: Examples, shares: Sequence[float] = (0.8, 0.1, 0.1), seed: i
         own = [homes[stratum][place] for place in generator.permutation(len(homes[stratum]))]
         own.sort(key=len, reverse=True)
         if len(own) < given[stratum].count(0):
-            raise _too_few(examples, stratum, int(rows_of[stratum]), len(own), len(fractions))
+            raise _too_few(examples, stratum, rows_of, len(own), len(fractions))
         wanted = fractions * rows_of[stratum]
         sizes = [sum(strata[place] == stratum for place in group) for group in own]
         parts = list(_deal(sizes, given[stratum], (wanted + lacking.clip(-1, 1)).tolist()))
