@@ -10,6 +10,8 @@ from sightline.comparison.figures import (
     count,
     decimal,
     duration,
+    failures,
+    finished,
     known,
     percent,
     points,
@@ -64,6 +66,14 @@ def test_what_is_no_number_is_not_known(value: object) -> None:
     assert known(value) is None
 
 
+def test_contenders_without_a_score_stand_last() -> None:
+    scores = {"a": None, "b": -0.2, "c": 0.5, "d": float("nan")}
+    contenders = [{"name": name, "status": "ok", "pearson": score} for name, score in scores.items()]
+    results = {"data": {"kind": "numbers"}, "contenders": [*contenders, {"name": "e", "status": "failed"}]}
+    assert [each["name"] for each in finished(results)] == ["c", "b", "a", "d"]
+    assert [each["name"] for each in failures(results)] == ["e"]
+
+
 @pytest.mark.parametrize("values", [[0.5], [0.81, 0.88], [0.0, 1.0], [-0.2, 3.7], [1e-9, 2e-9], [1e6, 3e6], []])
 def test_a_linear_axis_holds_its_values_between_round_ticks(values: list[float]) -> None:
     scale = linear(values)
@@ -74,7 +84,7 @@ def test_a_linear_axis_holds_its_values_between_round_ticks(values: list[float])
     assert all(scale.low - 1e-12 <= value <= scale.high + 1e-12 for value in values)
 
 
-@pytest.mark.parametrize("values", [[2.0], [0.0, 5.0], [-6.3, 8.9], [1e-9, 2e-9], []])
+@pytest.mark.parametrize("values", [[2.0], [0.0, 5.0], [-6.3, 8.9], [0.001, 0.002], []])
 def test_a_tight_axis_holds_its_values_and_little_more(values: list[float]) -> None:
     scale = tight(values)
     low, high = min(values, default=0.0), max(values, default=1.0)

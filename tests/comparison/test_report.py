@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import re
 from collections.abc import Callable
 from itertools import pairwise
@@ -217,6 +218,24 @@ def test_a_chart_puts_values_where_they_belong() -> None:
     assert value(chart.all("line", "reference")[0].attributes["x1"]) == pytest.approx(0.5, abs=1e-4)
 
 
+def test_a_plot_puts_contenders_at_their_cost_and_score() -> None:
+    results = classes()
+    for place, cost in enumerate(("train_seconds", "ms_per_row")):
+        plot = section(read(render(results)), "cost").all("svg", "plot")[place]
+        ticks = [each for each in plot.all("text", "tick")]
+        across = {float(each.text()): float(each.attributes["x"]) for each in ticks if "%" not in each.text()}
+        up = {float(each.text()[:-1]): float(each.attributes["y"]) - 4 for each in ticks if "%" in each.text()}
+        (left, x0), *_, (right, x1) = sorted(across.items())
+        (low, y0), *_, (high, y1) = sorted(up.items())
+        shown = [each for each in results["contenders"] if each["name"] != "majority"]
+        marks = {each.all("title")[0].text().split(":")[0]: each for each in plot.all("g")}
+        assert set(marks) == {each["name"] for each in shown}
+        for each in shown:
+            x, y = (float(part) for part in re.findall(r"[\d.]+", marks[each["name"]].attributes["transform"]))
+            assert math.log(right / left) * (x - x0) / (x1 - x0) == pytest.approx(math.log(each[cost] / left), abs=0.01)
+            assert low + (high - low) * (y - y0) / (y1 - y0) == pytest.approx(100 * each["accuracy"], abs=0.05)
+
+
 def test_what_is_missing_is_a_dash() -> None:
     page = read(render(EXAMPLES["missing_numbers"]()))
     table = section(page, "numbers").all("table")[0]
@@ -276,7 +295,14 @@ def test_confusion_is_a_grid_for_few_classes_and_pairs_for_many() -> None:
     assert not shown.all("table", "matrix")
     matrix = next(each for each in many["contenders"] if each["name"] == "tfidf")["confusion"]
     worst = max(number for t, row in enumerate(matrix) for a, number in enumerate(row) if t != a)
-    assert shown.all("tr")[1].all("td")[1].text().startswith(f"{worst} of ")
+    truth, (answer, rows) = (
+        shown.all("tr")[1].all("th")[0].text(),
+        [cell.text() for cell in shown.all("tr")[1].all("td")],
+    )
+    labels = many["data"]["labels"]
+    row = matrix[labels.index(truth)]
+    assert rows == f"{worst} of {sum(row)}"
+    assert row[labels.index(answer)] == worst
 
 
 def test_disagreements_show_text_truth_and_answers_and_are_bounded() -> None:
