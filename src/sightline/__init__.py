@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from sightline.tasks.differences import differences
     from sightline.tasks.embed import embed, embed_batches
     from sightline.tasks.embed_word import embed_word
-    from sightline.tasks.finetune import finetune
+    from sightline.tasks.finetune import finetune, tune
     from sightline.tasks.finetune_config import FinetuneConfig
     from sightline.tasks.vectors import save_vectors
     from sightline.text.labelled import Examples, read_examples
@@ -75,7 +75,7 @@ _HOMES = {
     "tasks.differences": "differences",
     "tasks.embed": "embed embed_batches",
     "tasks.embed_word": "embed_word",
-    "tasks.finetune": "finetune",
+    "tasks.finetune": "finetune tune",
     "tasks.finetune_config": "FinetuneConfig",
     "tasks.vectors": "save_vectors",
     "text.labelled": "Examples read_examples",
@@ -130,6 +130,7 @@ __all__ = [
     "record",
     "save_vectors",
     "split",
+    "tune",
     "with_classifier",
 ]
 

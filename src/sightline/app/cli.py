@@ -11,7 +11,9 @@ import typer
 from typer.exceptions import TyperException
 
 from sightline.app import run, talk
+from sightline.app.classify import classify
 from sightline.app.compare import compare
+from sightline.app.tune import tune
 from sightline.errors import SightlineError
 
 INTERRUPTED = 130
@@ -25,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run.fill, run.generate, run.embed, run.show, compare):
+for verb in (run.fill, run.generate, run.embed, run.show, tune, classify, compare):
     app.command()(verb)
 
 

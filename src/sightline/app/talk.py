@@ -16,10 +16,15 @@ def answer(text: str) -> None:
     print(text, flush=True)
 
 
-def answer_json(value: Any) -> None:
-    """A JSON value for stdout, on one line; in ASCII where stdout is not UTF-8."""
+def as_json(value: Any) -> str:
+    """A JSON value on one line; in ASCII where stdout is not UTF-8."""
     unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(value, ensure_ascii=not unicode), flush=True)
+    return json.dumps(value, ensure_ascii=not unicode)
+
+
+def answer_json(value: Any) -> None:
+    """A JSON value for stdout, on one line."""
+    print(as_json(value), flush=True)
 
 
 def print_what_can_be_printed() -> None:

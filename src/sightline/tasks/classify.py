@@ -24,7 +24,7 @@ from sightline.errors import InputError, UnsupportedError
 from sightline.model.heads import check_pooling, sequence_head
 from sightline.model.load import load
 from sightline.model.model import Model
-from sightline.tasks.encode import Encoded, Long, encode, inputs_of, longest, tokenizer_of
+from sightline.tasks.encode import Encoded, Long, check_texts, encode, inputs_of, longest, tokenizer_of
 from sightline.text.batches import by_length
 from sightline.text.windows import Row
 
@@ -285,6 +285,10 @@ class ModelClassifier:
         check_classifier(self.model)
         return numpy.concatenate([part.array for part in _stream(self.model, texts, pairs)])
 
+    def predictions(self, texts: Sequence[str], pairs: Sequence[str] | None = None, before: int = 0) -> Predictions:
+        """The same of at most a few thousand rows, which are those after `before` others, for messages."""
+        return _classify_some(self.model, texts, pairs, before, None, None, None)
+
     def save(self, folder: str | Path) -> Path:
         """Write the model in the Hugging Face layout."""
         return self.model.save(folder)
@@ -303,3 +307,19 @@ def open_classifier(name: str | Path, *, device: str | None = None, revision: st
 
         return Frozen.load(folder)
     return ModelClassifier(load(name, device=device, revision=revision))
+
+
+def predictions(
+    classifier: Classifier, texts: Sequence[str], pairs: Sequence[str] | None = None, *, before: int = 0
+) -> Predictions:
+    """What any classifier says of some rows of a stream, those after `before` others: a wrong row is named by its place
+    in the stream."""
+    if isinstance(classifier, ModelClassifier):
+        return classifier.predictions(texts, pairs, before)
+    numbers = range(before + 1, before + len(texts) + 1)
+    check_texts(texts, numbers)
+    check_texts(pairs or (), numbers[: len(pairs or ())])
+    found = classifier.predict(texts, pairs)
+    if classifier.labels is None:
+        return Predictions(labels=None, values=found)
+    return Predictions(labels=classifier.labels, probabilities=found)

@@ -60,7 +60,8 @@ def tokenizer_of(model: Model) -> Tokenizer:
     return model.tokenizer
 
 
-def _check_texts(texts: Sequence[object], numbers: Sequence[int]) -> None:
+def check_texts(texts: Sequence[object], numbers: Sequence[int]) -> None:
+    """InputError for the first that is no text, or empty, by its number."""
     for number, text in zip(numbers, texts, strict=True):
         if not isinstance(text, str):
             raise InputError(f"row {number} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
@@ -128,11 +129,11 @@ def encode(
     numbers = range(1, len(texts) + 1) if numbers is None else numbers
     if pairs is not None and len(pairs) != len(texts):
         raise InputError(f"{len(texts)} texts but {len(pairs)} pairs; give one second text for each first")
-    _check_texts(texts, numbers)
+    check_texts(texts, numbers)
     if pairs is not None:
         if long == "windows":
             raise ConfigError("long='windows' reads single texts; pairs of texts can only be cut: choose long='cut'")
-        _check_texts(pairs, numbers)
+        check_texts(pairs, numbers)
         rows, cut = _fit_pairs(tokenizer, texts, pairs, numbers, limit)
         return Encoded(rows=rows, owners=numpy.arange(len(rows)), long=cut)
     whole = encode_rows(tokenizer, texts)

@@ -14,7 +14,7 @@ that the model has in the end.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -152,7 +152,7 @@ class Finetuning:
             return False
         return not any(look.best for look in self.history[-patience:])
 
-    def run(self) -> Iterator[FinetuneProgress]:
+    def run(self) -> Generator[FinetuneProgress, None, None]:
         """Teach the model, from where it stands to the end; yields after every optimizer step.
 
         Closed early (`close()`, or a loop that is left), it writes a checkpoint first, where it has a folder. When it
@@ -266,7 +266,7 @@ def finetune(
     *,
     folder: str | Path | None = None,
     resume: bool = False,
-) -> Iterator[FinetuneProgress]:
+) -> Generator[FinetuneProgress, None, None]:
     """Teach a model from labelled rows, in place; yields after every optimizer step.
 
     model   with a head for rows: `with_classifier(model, train.labels)`
@@ -288,3 +288,7 @@ def finetune(
     if under_way.cut:
         warnings.warn(cut_in_words(under_way.cut, len(train), under_way.limit), stacklevel=2)
     yield from under_way.run()
+
+
+tune = finetune
+"""What the command line calls it."""

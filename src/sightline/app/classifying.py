@@ -1,0 +1,196 @@
+"""What `sightline classify` does: answers on stdout as rows come, or in a file that appears when all are there."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json as json_
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from sightline.app import talk
+from sightline.app.texts import rows_of
+from sightline.app.tune_request import MADE
+from sightline.errors import InputError
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+SHOWN = 60  # characters of a text on stdout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What the classifier says of one row: a class and the probability of each, or a number."""
+
+    row: int
+    texts: tuple[str, ...]
+    label: str | None
+    probabilities: dict[str, float]
+    value: float | None
+
+    def line(self) -> str:
+        """label, probability and the text, parted by tabs."""
+        text = " · ".join(" ".join(text.split()) for text in self.texts)
+        shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+        if self.label is None:
+            return f"{self.value:.6g}\t{shown}"
+        return f"{self.label}\t{self.probabilities[self.label]:.4f}\t{shown}"
+
+    def record(self) -> dict[str, Any]:
+        """All of it, as JSON."""
+        texts = dict(zip(("text", "pair"), self.texts, strict=False))
+        said = {"value": self.value} if self.label is None else {
+            "label": self.label, "probabilities": self.probabilities
+        }  # fmt: skip
+        return {"row": self.row, **texts, **said}
+
+    def fields(self) -> dict[str, Any]:
+        """All of it, as one row of a table."""
+        record = self.record()
+        of_classes = record.pop("probabilities", {})
+        return {**record, **{f"probability_{label}": share for label, share in of_classes.items()}}
+
+
+def _usual_columns(folder: str) -> tuple[str, ...] | None:
+    """The columns that the classifier was taught on, where it says so."""
+    from sightline.weights.files import read_json
+
+    made = Path(folder) / MADE
+    if not made.is_file():
+        return None
+    columns = read_json(made).get("columns")
+    texts = columns.get("text") if isinstance(columns, dict) else None
+    return tuple(map(str, texts)) if isinstance(texts, list) and texts else None
+
+
+class _Classifying:
+    """Rows on their way through a classifier, counted."""
+
+    def __init__(self, classifier: Any, source: Iterator[list[tuple[str, ...]]]) -> None:
+        self.classifier, self.source = classifier, source
+        self.rows = self.cut = 0
+        self.counts: Counter[str] = Counter()
+
+    def __iter__(self) -> Iterator[list[Answer]]:
+        for some in self.source:
+            yield self._some(some)
+        if not self.rows:
+            raise InputError("there are no rows; give at least one text")
+
+    def _some(self, some: Sequence[tuple[str, ...]]) -> list[Answer]:
+        from sightline.tasks.classify import predictions
+
+        texts = [row[0] for row in some]
+        pairs = [row[1] for row in some] if len(some[-1]) == 2 else None
+        found = predictions(self.classifier, texts, pairs, before=self.rows)
+        answers = []
+        for number, (texts_, said) in enumerate(zip(some, found.array.tolist(), strict=True), start=self.rows + 1):
+            if found.labels is None:
+                answers.append(Answer(row=number, texts=texts_, label=None, probabilities={}, value=said))
+                continue
+            shares = dict(zip(found.labels, said, strict=True))
+            label = max(shares, key=shares.__getitem__)
+            answers.append(Answer(row=number, texts=texts_, label=label, probabilities=shares, value=None))
+            self.counts[label] += 1
+        self.rows, self.cut = self.rows + len(some), self.cut + found.cut
+        return answers
+
+
+def _write_csv(path: Path, answers: Iterator[list[Answer]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        first = next(answers)
+        writer = csv.DictWriter(file, fieldnames=list(first[0].fields()), lineterminator="\n")
+        writer.writeheader()
+        for some in chain([first], answers):
+            writer.writerows(answer.fields() for answer in some)
+
+
+def _write_jsonl(path: Path, answers: Iterator[list[Answer]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for some in answers:
+            file.writelines(json_.dumps(answer.record(), ensure_ascii=False) + "\n" for answer in some)
+
+
+def _write_parquet(path: Path, answers: Iterator[list[Answer]]) -> None:
+    """Each part as a file of its own, which polars then joins without holding them all."""
+    import polars
+
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}") as folder:
+        parts: list[Path] = []
+        for some in answers:
+            parts.append(Path(folder) / f"{len(parts):08d}.parquet")
+            polars.DataFrame([answer.fields() for answer in some]).write_parquet(parts[-1])
+        polars.scan_parquet(parts).sink_parquet(path)
+
+
+_WRITERS: dict[str, Callable[[Path, Iterator[list[Answer]]], None]] = {
+    ".csv": _write_csv,
+    ".jsonl": _write_jsonl,
+    ".parquet": _write_parquet,
+}
+
+
+def _check_out(out: Path) -> None:
+    if out.suffix.lower() not in SUFFIXES:
+        raise InputError(f"cannot write answers to {out}: name a file that ends in {', '.join(SUFFIXES)}")
+    if out.is_dir():
+        raise InputError(f"cannot write answers to {out}: it is a folder; name a file in it")
+
+
+def _print(under_way: _Classifying, *, json: bool) -> None:
+    for some in under_way:
+        text = io.StringIO()
+        for answer in some:
+            text.write((talk.as_json(answer.record()) if json else answer.line()) + "\n")
+        talk.answer(text.getvalue().removesuffix("\n"))
+
+
+def _save(under_way: _Classifying, out: Path, *, json: bool) -> None:
+    from sightline.weights.replace import replace_files
+
+    with talk.progress("Classifying") as advance_to:
+
+        def shown() -> Iterator[list[Answer]]:
+            for some in under_way:
+                advance_to(under_way.rows)
+                yield some
+
+        write = _WRITERS[out.suffix.lower()]
+        replace_files(out.parent, {out.name: lambda path: write(path, shown())})
+    counts = dict(under_way.counts.most_common())
+    if json:
+        talk.answer_json({"out": str(out), "rows": under_way.rows, "counts": counts or None})
+        return
+    of_each = ", ".join(f"{label} {count}" for label, count in list(counts.items())[:10])
+    talk.answer(f"{under_way.rows} answers in {out}" + (f" ({of_each})" if of_each else ""))
+
+
+def classify_rows(
+    folder: str,
+    file: str,
+    columns: tuple[str, ...] | None,
+    out: Path | None,
+    *,
+    header: bool,
+    json: bool,
+    revision: str | None,
+    device: str | None,
+) -> None:
+    """Classify the texts of a file; see the verb."""
+    if out is not None:
+        _check_out(out)
+    with talk.busy(f"Loading {folder}"):
+        from sightline.tasks.classify import open_classifier
+
+        classifier = open_classifier(folder, device=device, revision=revision)
+    under_way = _Classifying(classifier, rows_of(file, columns, _usual_columns(folder), header=header))
+    if out is None:
+        _print(under_way, json=json)
+    else:
+        _save(under_way, out, json=json)
+    if under_way.cut:
+        talk.say(f"note: {under_way.cut} of {under_way.rows} rows are longer than the model reads and were cut")

@@ -1,0 +1,119 @@
+"""Texts to classify, from a file or as they come on standard input: a few at a time, singly or in pairs."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sightline.errors import InputError, NotFoundError
+
+Some = list[tuple[str, ...]]  # rows, each a text or a pair of texts
+
+ROWS_AT_ONCE = 1024
+BYTES_AT_ONCE = 65536
+
+
+def _line(line: bytes, number: int) -> str:
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8").removesuffix("\r")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"standard input is not UTF-8 text: byte {error.start + 1} of line {number} is 0x{line[error.start]:02x};"
+            " convert it first"
+        ) from None
+
+
+def _parted(line: str, number: int, paired: bool) -> tuple[str, ...]:
+    if not paired:
+        return (line,)
+    parts = tuple(line.split("\t"))
+    if len(parts) != 2:
+        raise InputError(
+            f"line {number} has {len(parts) - 1} tabs; this classifier reads pairs: text, tab, second text"
+        )
+    return parts
+
+
+def lines_as_they_come(paired: bool = False) -> Iterator[Some]:
+    """The lines of standard input: as many at once as are there already. Blank lines at the end are no rows."""
+    if sys.stdin is None:
+        raise InputError("there is no standard input; name a file")
+    rest, number, blank = b"", 0, 0
+    while True:
+        chunk = sys.stdin.buffer.read1(BYTES_AT_ONCE)  # type: ignore[union-attr]  # waits for some, not for all
+        *lines, rest = (rest + chunk).split(b"\n")
+        if not chunk and rest:
+            lines, rest = [rest], b""
+        some: Some = []
+        for line in lines:
+            number += 1
+            text = _line(line, number)
+            if not text:
+                blank += 1
+                continue
+            some += [("",)] * blank  # blank lines before others are rows, which is for others to refuse
+            blank = 0
+            some.append(_parted(text, number, paired))
+        if some:
+            yield some
+        if not chunk:
+            return
+
+
+def _checked(values: Sequence[object], columns: Sequence[str], number: int, name: str) -> tuple[str, ...]:
+    for column, value in zip(columns, values, strict=True):
+        if not isinstance(value, str):
+            what = "nothing" if value is None else f"{type(value).__name__} {value!r:.40}"
+            raise InputError(f"row {number} of {name} has {what} in column {column!r}, where text belongs")
+    return tuple(str(value) for value in values)
+
+
+def _of_table(
+    path: Path, asked: tuple[str, ...] | None, usual: tuple[str, ...] | None, header: bool
+) -> Iterator[tuple[str, ...]] | None:
+    """The rows of a table with columns, or None where it is no table, or its column is still to be found."""
+    from sightline.text.records import DELIMITED, JSON_LINES, open_records
+    from sightline.text.tables import choose_column
+
+    if path.suffix.lower() not in (*DELIMITED, *JSON_LINES, ".parquet"):
+        return None
+    records = open_records(path, str(path), header=header)
+    if asked is not None:
+        columns = tuple(choose_column(records.columns, each, str(path)) for each in asked)
+    elif usual is not None and set(usual) <= set(records.columns):
+        columns = usual
+    elif not header:
+        columns = (choose_column(records.columns, None, str(path)),)
+    else:
+        return None
+    found = enumerate(records.rows(columns), start=1)
+    return (_checked(values, columns, number, str(path)) for number, values in found)
+
+
+def rows_of(
+    file: str, asked: tuple[str, ...] | None, usual: tuple[str, ...] | None, *, header: bool = True
+) -> Iterator[Some]:
+    """The texts of a file, or of standard input for "-", some at a time.
+
+    asked  the columns that the user named; usual: those that the classifier was taught on
+    """
+    if asked is not None and len(asked) > 2:
+        raise InputError(f"--column names {len(asked)} columns; give one of texts, or two for pairs")
+    if file == "-":
+        if asked is not None:
+            raise InputError("standard input has lines and no columns; leave --column out")
+        yield from lines_as_they_come(usual is not None and len(usual) == 2)
+        return
+    from sightline.text.tables import read_texts
+
+    path = Path(file)
+    if not path.exists():
+        raise NotFoundError(f"there is no file {path}; give the path of a .txt, .jsonl, .csv, .tsv or .parquet")
+    rows = None if path.is_dir() else _of_table(path, asked, usual, header)
+    if rows is None:
+        column = None if asked is None else asked[0]
+        rows = ((text,) for text in read_texts(path, column))
+    while some := list(itertools.islice(rows, ROWS_AT_ONCE)):
+        yield some

@@ -1,0 +1,240 @@
+"""What `sightline tune` does: rows and a model in, a model folder out, and every way to be interrupted in between."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sightline.app import talk
+from sightline.app.options import open_model
+from sightline.app.stopping import stoppable
+from sightline.app.tune_board import board
+from sightline.app.tune_request import CHECKPOINTS, MADE, NEW, Request, check_out
+from sightline.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from sightline.comparison.rows import Rows
+    from sightline.model.model import Model
+    from sightline.tasks.finetune import Finetuning
+
+IMBALANCE = 3.0  # times as many rows of the commonest class as of the rarest: worth a word
+INTERRUPTED = 130
+
+
+def _read(request: Request) -> Rows:
+    from sightline.comparison.rows import read_rows
+
+    with talk.busy(f"Reading {request.rows}"):
+        rows = read_rows(
+            request.rows,
+            text=None if request.text is None else request.text.split(","),
+            label=request.label,
+            kind=request.kind,  # type: ignore[arg-type]  # checked where it is read
+            dev=request.dev,
+            test=request.test,
+            header=request.header,
+            seed=request.seed,
+        )
+    for sentence in rows.assumed:
+        talk.say(sentence)
+    table = rows.table
+    for number, what in (
+        (table.empty, "without text left out"),
+        (table.unlabelled, "without a label left out"),
+        (table.duplicates, "that came before left out"),
+        (table.conflicting, "whose text comes with another label, too, kept"),
+    ):
+        if number:
+            talk.say(f"{number:,} row{'' if number == 1 else 's'} {what}.")
+    _say_classes(rows, request)
+    return rows
+
+
+def _say_classes(rows: Rows, request: Request) -> None:
+    """What is learned; and where one class has far more rows than another, that it has."""
+    if rows.labels is None:
+        targets = rows.train.targets
+        talk.say(f"To learn: a number, {targets.min():g} to {targets.max():g}, {targets.mean():.4g} on average.")
+        return
+    counts = Counter(rows.train.targets.tolist())
+    named = [(counts[place], label) for place, label in enumerate(rows.labels)]
+    shown = ", ".join(f"{label} {count:,}" for count, label in named[:12]) + (", …" if len(named) > 12 else "")
+    talk.say(f"To learn: {len(named)} classes ({shown} training rows).")
+    (few, rarest), (many, commonest) = min(named), max(named)
+    if many > IMBALANCE * max(few, 1) and request.class_weights is None:
+        talk.say(
+            f"note: {commonest!r} has {many / max(few, 1):.1f} times as many rows as {rarest!r};"
+            " --class-weights balanced lets all classes weigh the same"
+        )
+
+
+def _start(request: Request, rows: Rows) -> Model:
+    """The model to teach, with a head for these rows."""
+    from sightline.core.mask import Mask
+    from sightline.model.heads import with_classifier
+    from sightline.model.model import Model
+    from sightline.tasks.fresh import fresh_model, part_pairs
+
+    mask = None if request.mask is None else Mask.parse(request.mask)
+    if request.new:
+        family = request.model.removeprefix(NEW)
+        with talk.busy("Learning a tokenizer from the training rows"):
+            model = fresh_model(
+                family, request.size, rows.train, positions=request.max_length, seed=request.seed, device=request.device
+            )
+        count = sum(parameter.numel() for parameter in model.parameters())
+        talk.say(
+            f"A new {family} of {model.config.layers} layers, {model.config.width} wide, {count:,} random weights, that"
+            f" reads {model.config.positions} tokens; its tokenizer of {model.config.vocabulary:,} was learned from the"
+            " training rows."
+        )
+        model = model if mask is None else model.with_mask(mask)
+    else:
+        model = open_model(request.model, device=request.device, mask=request.mask)
+        if rows.train.pairs is not None and model.tokenizer is not None and part_pairs(model.tokenizer):
+            talk.say("The tokenizer puts nothing between the texts of a pair; its end-of-text token parts them now.")
+    known = model.labels == rows.labels is not None and "classifier" in model.heads and request.pooling is None
+    if known and isinstance(model, Model):
+        talk.say("The model knows these classes, in this order: it goes on with the head that it has.")
+        return model
+    model = with_classifier(model, rows.labels, pooling=request.pooling, seed=request.seed)  # type: ignore[arg-type]
+    return model
+
+
+def _say_plan(request: Request, under_way: Finetuning) -> None:
+    config, model = under_way.config, under_way.model
+    pooling = model.head("classifier").pooling
+    talk.say(
+        f"Mask {model.mask}, pooling {pooling}; {config.passes} passes, {len(under_way.steps):,} steps of"
+        f" {config.batch_rows} rows, learning rate {config.learning_rate:g}, {under_way.training.precision}."
+    )
+    rows = len(set(under_way.steps.numbers))
+    if under_way.cut:
+        talk.say(
+            f"note: {under_way.cut:,} of {rows:,} training rows have more than {under_way.limit} tokens and are cut;"
+            " --long windows reads them whole"
+        )
+    if under_way.windowed:
+        talk.say(
+            f"{under_way.windowed:,} training rows have more than {under_way.limit} tokens and are read in windows."
+        )
+    if under_way.resumed is not None:
+        talk.say(f"Going on after step {under_way.resumed:,} of {len(under_way.steps):,}.")
+    elif request.resume:
+        talk.say(f"There is no checkpoint in {request.out} yet; beginning with the first step.")
+
+
+def _train(request: Request, under_way: Finetuning) -> None:
+    """To the end, or to Ctrl-C: then a checkpoint is written, and how to go on is said."""
+    steps = under_way.run()
+    try:
+        with stoppable() as stop, board(under_way) as show:
+            for progress in steps:
+                show(progress)
+                if stop.asked:
+                    break
+            else:
+                return
+            steps.close()  # which writes a checkpoint
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; then go on with: {request.again()}") from error
+    except KeyboardInterrupt:  # a second Ctrl-C, which would not wait
+        _say_how_to_go_on(request, "Interrupted within a step; the last checkpoint")
+        raise
+    _say_how_to_go_on(request, f"Saved after step {under_way.training.step:,} of {len(under_way.steps):,}")
+    raise typer.Exit(INTERRUPTED)
+
+
+def _say_how_to_go_on(request: Request, saved: str) -> None:
+    talk.say(f"{saved} is in {request.out / CHECKPOINTS}. To go on:\n  {request.again()}")
+
+
+def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float) -> dict[str, Any]:
+    """Judge the model on test, save it, say how it was made; the checkpoints are then no longer needed."""
+    from sightline.tasks.classify import answers
+    from sightline.tasks.encode import encode, tokenizer_of
+    from sightline.tasks.made import made
+    from sightline.tasks.scores import class_scores, number_scores
+    from sightline.weights.files import write_json
+
+    model, test = under_way.model, rows.test
+    with talk.busy("Judging on test"):
+        encoded = encode(
+            tokenizer_of(model), test.texts, test.pairs, limit=under_way.limit, long=model.long, numbers=test.rows
+        )
+        found = answers(model, encoded)
+        judge: Any = number_scores if rows.labels is None else class_scores
+        scores = judge(test.targets, found)
+    record = made(
+        under_way,
+        base=request.model if request.new or not Path(request.model).is_dir() else Path(request.model).resolve().name,
+        size=request.size if request.new else None,
+        examples={"train": rows.train, "dev": rows.dev, "test": test},
+        files={"train": request.rows, "dev": request.dev or request.rows, "test": request.test or request.rows},
+        columns=(rows.table.text_columns, rows.table.label_column),
+        assumed=rows.assumed,
+        test=scores,
+        seconds=seconds,
+    )
+    try:
+        model.save(request.out)
+        write_json(request.out / MADE, record)  # last: it says that all is there
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; then go on with: {request.again()}") from error
+    return record
+
+
+def _tidy(out: Path) -> None:
+    """Remove what a finished training no longer needs, and half files of a run that was killed."""
+    shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
+    for left in out.glob(".*.part"):
+        left.unlink(missing_ok=True)
+
+
+def _answer(request: Request, record: Mapping[str, Any], *, json: bool) -> None:
+    from sightline.tasks.scores import in_words
+
+    if json:
+        told = {name: record[name] for name in ("task", "labels", "rows", "best", "dev", "test", "seconds")}
+        talk.answer_json({"out": str(request.out), **told})
+        return
+    best = record["best"]
+    talk.answer(f"dev    {in_words(record['dev'])}; best after pass {best['passes']:g} of {record['config']['passes']}")
+    talk.answer(f"test   {in_words(record['test'])}")
+    talk.answer(f"model  {request.out}")
+    talk.say(f"To use it: sightline classify {shlex.quote(str(request.out))} more-rows.csv")
+
+
+def tune_rows(request: Request, *, json: bool = False) -> None:
+    """Teach a model from labelled rows, from beginning to end."""
+    done = check_out(request)
+    config = request.config()
+    if done:
+        from sightline.weights.files import read_json
+
+        _tidy(request.out)
+        talk.say("This training was finished before.")
+        return _answer(request, read_json(request.out / MADE), json=json)
+    rows = _read(request)
+    model = _start(request, rows)
+    from sightline.tasks.finetune import Finetuning
+
+    checkpoints = request.out / CHECKPOINTS
+    under_way = Finetuning(model, rows.train, rows.dev, config, folder=checkpoints, resume=request.resume)
+    _say_plan(request, under_way)
+    try:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(f"cannot make the folder {checkpoints}: {error.strerror}") from error
+    started = time.perf_counter()
+    _train(request, under_way)
+    record = _finish(request, rows, under_way, time.perf_counter() - started)
+    _tidy(request.out)
+    return _answer(request, record, json=json)

@@ -1,0 +1,74 @@
+"""New networks for given rows: a tokenizer learned from them, as many positions as they need, random weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+from tokenizers import processors
+
+from sightline.errors import InputError
+from sightline.model.families import layout_of
+from sightline.model.load import build
+from sightline.model.model import Model
+from sightline.text.labelled import Examples
+from sightline.text.learn import learn_tokenizer
+from sightline.text.tokenizer import Tokenizer
+
+LARGEST_VOCABULARY = 8000
+MOST_TOKENS = 512
+_WORDPIECE = ("bert", "distilbert")
+
+
+def part_pairs(tokenizer: Tokenizer) -> bool:
+    """Put the end-of-text token between the texts of a pair, where the tokenizer would put nothing; whether it did.
+
+    As Radford et al. 2018 do: a network that sees one text run into the other cannot tell where the second begins.
+    """
+    end, id = tokenizer.special.names.get("eos"), tokenizer.special.eos_id
+    if tokenizer.backend.num_special_tokens_to_add(True) or end is None or id is None:
+        return False
+    tokenizer.backend.post_processor = processors.TemplateProcessing(
+        single=["$A:0"], pair=["$A:0", f"{end}:0", "$B:0"], special_tokens=[(end, id)]
+    )
+    return True
+
+
+def learned_tokenizer(family: str, examples: Examples) -> Tokenizer:
+    """The family's kind of tokenizer, learned from these rows and no others."""
+    kind = "wordpiece" if layout_of(family).model_type in _WORDPIECE else "bytelevel-bpe"
+    texts = [*examples.texts, *(examples.pairs or [])]
+    tokenizer = learn_tokenizer(texts, kind=kind, vocabulary=LARGEST_VOCABULARY)  # type: ignore[arg-type]
+    if examples.pairs is not None:
+        part_pairs(tokenizer)
+    return tokenizer
+
+
+def tokens_needed(tokenizer: Tokenizer, examples: Examples) -> int:
+    """As many tokens as nearly all rows have (199 of 200), rounded up to 32, at most 512."""
+    rows = examples.texts if examples.pairs is None else list(zip(examples.texts, examples.pairs, strict=True))
+    lengths = [len(row.ids) for row in tokenizer.backend.encode_batch_fast(rows)]
+    wanted = int(numpy.percentile(lengths, 99.5))
+    return min(max(32, -(-wanted // 32) * 32), MOST_TOKENS)
+
+
+def fresh_model(
+    family: str,
+    size: str,
+    examples: Examples,
+    *,
+    positions: int | None = None,
+    seed: int = 0,
+    device: str | None = None,
+) -> Model:
+    """A new model without heads, made for these rows.
+
+    positions  tokens that it can read of a text; default: as many as nearly all rows have
+
+        with_classifier(fresh_model("gpt2", "mini", train), train.labels)
+    """
+    if not len(examples):
+        raise InputError("there are no rows to make a model for; give at least one")
+    tokenizer = learned_tokenizer(family, examples)
+    settings: dict[str, Any] = {"positions": positions or tokens_needed(tokenizer, examples)}
+    return build(family, size, tokenizer=tokenizer, heads=(), seed=seed, device=device, **settings)
