@@ -227,6 +227,7 @@ def test_a_plot_puts_contenders_at_their_cost_and_score() -> None:
         up = {float(each.text()[:-1]): float(each.attributes["y"]) - 4 for each in ticks if "%" in each.text()}
         (left, x0), *_, (right, x1) = sorted(across.items())
         (low, y0), *_, (high, y1) = sorted(up.items())
+        assert x0 < x1 and y1 < y0, "dearer is right, better is up"
         shown = [each for each in results["contenders"] if each["name"] != "majority"]
         marks = {each.all("title")[0].text().split(":")[0]: each for each in plot.all("g")}
         assert set(marks) == {each["name"] for each in shown}
