@@ -4,25 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.comparison.plan import BATCH_ROWS, FEWEST_PASSES, MOST_PASSES, Plan, decide, wanted_passes
+from sightline.comparison.plan import BATCH_ROWS, FEWEST_PASSES, MOST_PASSES, Cost, Plan, decide, wanted_passes
 
 SIZES = {"dev": 100, "test": 100, "seeds": 3}
 
 
 def test_without_a_budget_everyone_reads_everything() -> None:
-    plan = decide({"a": 0.01, "b": 0.02}, train=1000, budget=None, passes=None, **SIZES)
+    plan = decide({"a": Cost(a_row=0.01, runs=6), "b": Cost(a_row=0.02, runs=6)}, train=1000, budget=None, passes=None, **SIZES)
     assert (plan.rows, plan.passes) == (1000, wanted_passes(1000))
 
 
 def test_what_is_asked_for_is_given_whatever_the_budget() -> None:
-    plan = decide({"a": 5.0}, train=1000, budget=1.0, passes=7, **SIZES)
+    plan = decide({"a": Cost(a_row=5.0, runs=6)}, train=1000, budget=1.0, passes=7, **SIZES)
     assert (plan.rows, plan.passes) == (1000, 7)
 
 
 def test_passes_go_before_rows_do() -> None:
-    whole = decide({"a": 0.01}, train=10_000, budget=None, passes=None, **SIZES)
-    fewer = decide({"a": 0.01}, train=1000, budget=300.0, passes=None, **SIZES)
-    sampled = decide({"a": 0.01}, train=10_000, budget=300.0, passes=None, **SIZES)
+    whole = decide({"a": Cost(a_row=0.01, runs=6)}, train=10_000, budget=None, passes=None, **SIZES)
+    fewer = decide({"a": Cost(a_row=0.01, runs=6)}, train=1000, budget=300.0, passes=None, **SIZES)
+    sampled = decide({"a": Cost(a_row=0.01, runs=6)}, train=10_000, budget=300.0, passes=None, **SIZES)
     assert fewer.rows == 1000 and FEWEST_PASSES <= fewer.passes < wanted_passes(1000)
     assert sampled.rows < whole.rows and sampled.passes == FEWEST_PASSES
 
@@ -36,7 +36,7 @@ def test_passes_go_before_rows_do() -> None:
 def test_a_plan_stays_within_its_budget_unless_the_least_is_too_much(
     cost: float, train: int, budget: float, seeds: int
 ) -> None:
-    plan = decide({"a": cost}, train=train, dev=train // 10, test=train // 10, seeds=seeds, budget=budget, passes=None)
+    plan = decide({"a": Cost(a_row=cost, runs=6)}, train=train, dev=train // 10, test=train // 10, seeds=seeds, budget=budget, passes=None)
     assert 1 <= plan.rows <= train and FEWEST_PASSES <= plan.passes <= MOST_PASSES
     least = plan.rows <= 8 * BATCH_ROWS and plan.passes == FEWEST_PASSES
     assert plan.seconds <= budget or least
@@ -45,7 +45,7 @@ def test_a_plan_stays_within_its_budget_unless_the_least_is_too_much(
 def test_a_plan_survives_json() -> None:
     import json
 
-    plan = decide({"a": 0.01}, train=1000, budget=60.0, passes=None, **SIZES)
+    plan = decide({"a": Cost(a_row=0.01, runs=6)}, train=1000, budget=60.0, passes=None, **SIZES)
     assert Plan.from_dict(json.loads(json.dumps(plan.as_dict()))) == plan
 
 

@@ -6,7 +6,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Option
@@ -15,15 +15,28 @@ from sightline.app import talk
 from sightline.app.options import Json
 
 if TYPE_CHECKING:
-    from sightline.comparison.compare import Comparison
+    from sightline.comparison.running import Comparison
 
 Text = Annotated[str | None, Option("--text", help="The column of texts; two for pairs: premise,hypothesis.")]
 Label = Annotated[str | None, Option("--label", help="The column of classes or numbers.")]
+
+BULKY = ("confusion", "calibration", "scatter", "tries", "seeds")  # of a contender: results.json has them
 
 
 def _names(contenders: str) -> list[str]:
     """Parted by commas, those within brackets left alone: "tfidf,bert@prefix(4)"."""
     return [name for name in re.split(r",(?![^(]*\))", contenders) if name.strip()]
+
+
+def _short(results: dict[str, Any]) -> dict[str, Any]:
+    """What --json prints."""
+    contenders = [{key: value for key, value in each.items() if key not in BULKY} for each in results["contenders"]]
+    return {
+        "winner": results["winner"],
+        "verdict": results["verdict"],
+        "contenders": contenders,
+        "folder": results["folder"],
+    }
 
 
 def _run(comparison: Comparison, *, json: bool) -> None:
@@ -32,20 +45,24 @@ def _run(comparison: Comparison, *, json: bool) -> None:
     from sightline.comparison.summary import table
 
     try:
-        with board([contender.name for contender in comparison.contenders]) as show:
+        with board(comparison) as show:
             for event in comparison:
                 show(event)
     except KeyboardInterrupt:
-        talk.say(f"What is finished is in {comparison.folder}; the same command goes on from there.")
+        talk.say(comparison.kept())
         raise
     results = comparison.results()
     if json:
-        talk.answer_json({key: results[key] for key in ("winner", "verdict", "contenders", "folder")})
-        return
-    talk.answer(f"\n{table(results)}\n\n{results['verdict']}\n")
-    talk.answer(f"report  {comparison.folder / 'report.html'}")
-    if results["model"] is not None:
-        talk.answer(f"model   {comparison.folder / results['model']}")
+        talk.answer_json(_short(results))
+    else:
+        talk.answer(f"\n{table(results)}\n\n{results['verdict']}\n")
+        talk.answer(f"report  {comparison.folder / 'report.html'}")
+        if results["model"] is not None:
+            best = results["best"] if results["best"] == results["winner"] else f"{results['best']}, best on dev"
+            talk.answer(f"model   {comparison.folder / results['model']} ({best})")
+    if results["best"] is None:
+        talk.say(f"sightline: no contender finished; what is done is kept in {comparison.folder}")
+        raise typer.Exit(1)
 
 
 def compare(
@@ -75,6 +92,8 @@ def compare(
     **sightline compare reviews.csv**
 
     **sightline compare reviews.csv --text review --label stars --budget 30 --contenders tfidf,encoder,roberta-base**
+
+    **sightline compare pairs.tsv --text premise,hypothesis --test held.tsv --contenders tfidf,my-bert,my-bert#frozen**
 
     A comparison that was stopped goes on where it was when the same command is given again.
     """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sightline.comparison.contenders import Contender
-from sightline.comparison.learners import Learner, Settings
+from sightline.comparison.learners import Learner, Settings, timed_rows
 from sightline.comparison.measure import forget_peak, peak_memory, row_times
 from sightline.comparison.metrics import scores
 from sightline.comparison.plan import Plan
@@ -21,8 +21,9 @@ from sightline.tasks.classify import open_classifier
 from sightline.training.fit import DivergedError
 
 Record = dict[str, Any]
-News = tuple[Literal["learning", "tried", "judged"], str, float, Record]
-"""What happened, one line for people, how much of this run is done, and what came of it."""
+News = tuple[Literal["learning", "tried", "judged", "known"], str, float, Record]
+"""What happened, one line for people, how much of this run is done, and what came of it. "known" is a run that an
+earlier start finished."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _train(
     record["parameters"] = classifier.parameters
     dev = classifier.predict(contest.rows.dev.texts, contest.rows.dev.pairs)
     record["dev"] = scores(contest.rows.dev.targets, dev)
-    classifier.save(contest.store.model(contest.name, run))
+    contest.store.keep_model(contest.name, run, classifier.save)
     return record, dev
 
 
@@ -84,32 +85,40 @@ def _try_all(contest: Contest) -> Generator[News, None, dict[str, Record]]:
     records: dict[str, Record] = {}
     grid, store = contest.learner.grid(contest.plan), contest.store
     for number, settings in enumerate(grid, start=1):
-        run, what = f"try-{number}", f"try {number} of {len(grid)}"
+        run, what, started = f"try-{number}", f"try {number} of {len(grid)}", time.perf_counter()
         known = store.finished(contest.name, run)
-        if known is None:
-            try:
-                known, dev = yield from _train(contest, run, settings, contest.seed, what)
-                predictions = {"dev": dev}
-            except DivergedError as error:  # too high a learning rate is no failure of the contender's
-                known, predictions = {"settings": settings, "error": str(error)}, {}
-            store.keep(contest.name, run, known, predictions)
-            store.forget_models(contest.name, but=_best({**records, run: known}))
-        records[run] = known
-        text = f"{what} failed: {known['error']}" if "error" in known else f"{what}, dev {_main(known['dev'])}"
-        yield "tried", text, 1.0, known
+        if known is not None:
+            records[run] = known
+            yield "known", _said(what, known), 1.0, known
+            continue
+        try:
+            record, dev = yield from _train(contest, run, settings, contest.seed, what)
+            predictions = {"dev": dev}
+        except DivergedError as error:  # too high a learning rate is no failure of the contender's
+            record, predictions = {"settings": settings, "error": str(error)}, {}
+        record["spent"] = time.perf_counter() - started
+        store.keep(contest.name, run, record, predictions)
+        records[run] = record
+        store.forget_models(contest.name, but=_best(records))
+        yield "tried", _said(what, record), 1.0, record
     if _best(records) is None:
         raise DivergedError(f"all {len(grid)} tries failed; the last: {records[run]['error']}")
     return records
 
 
-def _judge(contest: Contest, run: str, record: Record, dev: Any) -> Record:
-    """Ask the model on the disk for the test rows, once, and time it."""
-    classifier = open_classifier(contest.store.model(contest.name, run))
-    test = contest.rows.test
+def _said(what: str, record: Record) -> str:
+    return f"{what} failed: {record['error']}" if "error" in record else f"{what}, dev {_main(record['dev'])}"
+
+
+def _judge(contest: Contest, run: str, record: Record, dev: Any, started: float) -> Record:
+    """Ask the model on the disk for the test rows, once. What its answers cost is timed on training rows."""
+    classifier, test = open_classifier(contest.store.model(contest.name, run)), contest.rows.test
     predictions = classifier.predict(test.texts, test.pairs)
     record = {**record, "test": scores(test.targets, predictions)}
     if run == seed_run(0):
-        record.update(row_times(classifier.predict, test.texts, test.pairs))
+        some = timed_rows(contest.rows, 1000)
+        record.update(row_times(classifier.predict, some.texts, some.pairs))
+    record["spent"] = time.perf_counter() - started
     contest.store.keep(contest.name, run, record, {"dev": dev, "test": predictions})
     return record
 
@@ -121,18 +130,23 @@ def contend(contest: Contest) -> Generator[News, None, None]:
     best = _best(records) or ""
     settings = records[best]["settings"]
     seeds = contest.plan.seeds if contest.learner.seeded else 1
-    judged = {run: known for run in map(seed_run, range(seeds)) if (known := store.finished(name, run)) is not None}
+    judged: dict[str, Record] = {}
     for number in range(seeds):
-        run, what = seed_run(number), f"seed {number + 1} of {seeds}"
-        if run not in judged:
-            if number == 0 and store.model(name, best).is_dir():
-                store.model(name, best).rename(store.model(name, run))
-                record, dev = records[best], store.predictions(name, best)["dev"]
-            else:  # another seed, or a best try whose model is gone
-                record, dev = yield from _train(contest, run, settings, contest.seed + number, what)
-            judged[run] = _judge(contest, run, record, dev)
-            store.forget_models(name, but=_best(judged))
-        yield "judged", f"{what}, dev {_main(judged[run]['dev'])}", float(number > 0), judged[run]
+        run, what, started = seed_run(number), f"seed {number + 1} of {seeds}", time.perf_counter()
+        known = store.finished(name, run)
+        if known is not None:
+            judged[run] = known
+            yield "known", _said(what, known), float(number > 0), known
+            continue
+        if number == 0:
+            store.rename_model(name, best, run)
+        if number == 0 and store.model(name, run).is_dir():
+            record, dev = records[best], store.predictions(name, best)["dev"]
+        else:  # another seed, or a best try whose model is gone
+            record, dev = yield from _train(contest, run, settings, contest.seed + number, what)
+        judged[run] = _judge(contest, run, record, dev, started)
+        store.forget_models(name, but=_best(judged))
+        yield "judged", _said(what, judged[run]), float(number > 0), judged[run]
 
 
 def seed_run(number: int) -> str:

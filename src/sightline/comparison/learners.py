@@ -11,14 +11,17 @@ from collections.abc import Generator
 from functools import cached_property
 from typing import Any, Protocol
 
+import numpy
+
 from sightline.comparison.contenders import Contender
-from sightline.comparison.plan import Plan
+from sightline.comparison.plan import Cost, Plan
 from sightline.comparison.rows import Rows
 from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.tasks.baseline import Majority, Tfidf
 from sightline.tasks.classify import Classifier
 from sightline.tasks.frozen import Features, Frozen, features
+from sightline.text.labelled import Examples
 
 Settings = dict[str, Any]
 
@@ -28,6 +31,7 @@ TFIDF_GRID: tuple[Settings, ...] = (
     {"C": 10.0, "ngrams": 1},
     {"C": 10.0, "ngrams": 2},
 )
+TIMED_ROWS = 2000  # of a first timing of what takes no passes
 FROZEN_GRID: tuple[Settings, ...] = ({"C": 0.001}, {"C": 0.01}, {"C": 0.1}, {"C": 1.0})
 
 
@@ -53,14 +57,22 @@ class Learner(Protocol):
     def prepared(self) -> float:
         """Seconds of what is done once and every run needs, such as embedding all rows."""
 
-    def cost(self) -> float:
-        """Seconds to learn from one row once, from a first timing; 0 for what takes no passes."""
+    def notes(self) -> list[str]:
+        """A sentence for each thing about it that people should know and did not ask for."""
+
+    def cost(self, seeds: int) -> Cost:
+        """What learning costs, from a first timing, where it is seen with so many seeds."""
 
     def grid(self, plan: Plan) -> list[Settings]:
         """The settings that are tried."""
 
     def learn(self, settings: Settings, seed: int, plan: Plan) -> Learning:
         """Learn from the training rows; dev may be looked at, test never."""
+
+
+def timed_rows(rows: Rows, number: int) -> Examples:
+    """So many training rows for a first timing, from all over them: files are often sorted."""
+    return rows.train.take(numpy.random.default_rng(0).permutation(len(rows.train))[:number])
 
 
 class MajorityLearner:
@@ -73,8 +85,11 @@ class MajorityLearner:
         if rows.labels is None:
             self.method = "the mean of the training rows, whatever the text"
 
-    def cost(self) -> float:
-        return 0.0
+    def notes(self) -> list[str]:
+        return []
+
+    def cost(self, seeds: int) -> Cost:
+        return Cost()
 
     def grid(self, plan: Plan) -> list[Settings]:
         return [{}]
@@ -93,8 +108,18 @@ class TfidfLearner:
         self.rows = rows
         self.method = f"TF-IDF and {'ridge' if rows.labels is None else 'logistic'} regression"
 
-    def cost(self) -> float:
-        return 0.0
+    def notes(self) -> list[str]:
+        return []
+
+    def cost(self, seeds: int) -> Cost:
+        some = timed_rows(self.rows, TIMED_ROWS)
+        import sklearn.feature_extraction.text
+        import sklearn.linear_model  # noqa: F401  # which takes longer than few rows do
+
+        started = time.perf_counter()
+        Tfidf.fit(some, **TFIDF_GRID[-1])
+        a_row = (time.perf_counter() - started) / len(some)
+        return Cost(a_row=a_row, repeated=False, runs=len(TFIDF_GRID))
 
     def grid(self, plan: Plan) -> list[Settings]:
         return list(TFIDF_GRID)
@@ -130,8 +155,18 @@ class FrozenLearner:
     def mask(self) -> str:
         return str(self._model.mask)
 
-    def cost(self) -> float:
-        return 0.0
+    def notes(self) -> list[str]:
+        return []
+
+    def cost(self, seeds: int) -> Cost:
+        some = timed_rows(self.rows, TIMED_ROWS // 10)
+        pairs = some.pairs
+        features(self._model, some.texts[:8], None if pairs is None else pairs[:8])  # the first call is no row's cost
+        started = time.perf_counter()
+        features(self._model, some.texts, pairs)
+        a_row = (time.perf_counter() - started) / len(some)
+        # Training rows are embedded once, those of dev for each try: as much as a run that reads a part of them.
+        return Cost(a_row=a_row / len(FROZEN_GRID), repeated=False, runs=len(FROZEN_GRID))
 
     def grid(self, plan: Plan) -> list[Settings]:
         return list(FROZEN_GRID)

@@ -6,6 +6,7 @@ decoder: everything but the mask and the pooling), they share exactly: weights a
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 
 import numpy
@@ -19,13 +20,15 @@ from sightline.comparison.learners import (
     MajorityLearner,
     Settings,
     TfidfLearner,
+    timed_rows,
 )
-from sightline.comparison.plan import BATCH_ROWS, Plan
+from sightline.comparison.plan import BATCH_ROWS, LEARNING_RATES, Cost, Plan
 from sightline.comparison.rows import Rows
 from sightline.model.heads import with_classifier
 from sightline.model.load import build, load
 from sightline.model.model import Model
 from sightline.tasks.classify import ModelClassifier
+from sightline.tasks.encode import longest, tokenizer_of
 from sightline.tasks.finetune import Finetuning
 from sightline.tasks.finetune_config import FinetuneConfig
 from sightline.text.learn import learn_tokenizer
@@ -67,7 +70,7 @@ class NetworkLearner:
         return _tokenizer(self.contender.source, self.rows)  # type: ignore[arg-type]  # asked for new networks only
 
     @cached_property
-    def longest(self) -> int:
+    def positions(self) -> int:
         """Tokens that a new network reads of a text: as many as nearly all training rows have."""
         wanted = int(numpy.percentile(_lengths(self.tokenizer, self.rows), 99.5))
         return min(max(32, -(-wanted // 32) * 32), MOST_TOKENS)
@@ -76,7 +79,7 @@ class NetworkLearner:
         source, mask = self.contender.source, self.contender.mask
         if isinstance(source, Fresh):
             model = build(
-                source.family, self.size, tokenizer=self.tokenizer, heads=(), positions=self.longest, seed=seed
+                source.family, self.size, tokenizer=self.tokenizer, heads=(), positions=self.positions, seed=seed
             )
         else:
             model = load(source)
@@ -99,13 +102,28 @@ class NetworkLearner:
         pooling = self._first.head("classifier").pooling
         return f"{what} ({config.layers} layers, {config.width} wide), mask {self.mask}, pooling {pooling}"
 
-    def cost(self) -> float:
-        order = numpy.random.default_rng(0).permutation(len(self.rows.train))
-        some = self.rows.train.take(order[: TIMED_BATCHES * BATCH_ROWS])
+    def notes(self) -> list[str]:
+        """How many training texts are longer than what it reads."""
+        limit = longest(self._first, None)
+        cut = sum(length > limit for length in _lengths(tokenizer_of(self._first), self.rows))
+        if not cut:
+            return []
+        name, are = self.contender.name, "is" if cut == 1 else "are"
+        return [
+            f"{name} reads {limit} tokens of a text at most: {cut:,} of {len(self.rows.train):,} training rows {are}"
+            f" longer and lose{'s' if cut == 1 else ''} {'its' if cut == 1 else 'their'} end."
+        ]
+
+    def cost(self, seeds: int) -> Cost:
+        some = timed_rows(self.rows, TIMED_BATCHES * BATCH_ROWS)
         config = FinetuneConfig(passes=1, batch_rows=BATCH_ROWS, learning_rate=1e-5)
-        steps = list(Finetuning(self._model(0), some, None, config).run())
+        started = time.perf_counter()
+        model = self._model(0)
+        a_run = time.perf_counter() - started
+        steps = list(Finetuning(model, some, None, config).run())
         # The median: a computer that is busy elsewhere, or meets a size for the first time, makes single steps slow.
-        return float(numpy.median([step.seconds / step.rows for step in steps[len(steps) // 3 :]]))
+        a_row = float(numpy.median([step.seconds / step.rows for step in steps[len(steps) // 3 :]]))
+        return Cost(a_run=2 * a_run, a_row=a_row, runs=len(LEARNING_RATES) + seeds - 1)
 
     def grid(self, plan: Plan) -> list[Settings]:
         return [{"learning_rate": rate} for rate in plan.learning_rates]

@@ -19,6 +19,27 @@ BATCH_ROWS = 32
 FEWEST_PASSES, MOST_PASSES = 3, 10
 WANTED_UPDATES = 600  # a small new network on few rows still gains until about there
 READING = 1 / 3  # of a training step's time: a forward pass alone
+MEASURING = 1.0  # seconds that timing a contender's answers takes (measure.row_times)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a contender's learning costs, in seconds, from a first timing.
+
+    a_run     of each run: opening and saving
+    a_row     of each run: to learn from one row once
+    repeated  whether rows are read in as many passes as the plan says, or once
+    runs      how many there are: tries, and seeds after the first, which the best try is
+    """
+
+    a_run: float = 0.0
+    a_row: float = 0.0
+    repeated: bool = True
+    runs: int = 1
+
+    def run(self, passes: int, rows: int, dev: int) -> float:
+        """Seconds of one run, the looks at dev included."""
+        return self.a_run + self.a_row * (passes if self.repeated else 1) * (rows + READING * dev)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +48,7 @@ class Plan:
 
     passes    how often the training rows are read
     rows      how many training rows, drawn by the seed where that is fewer than there are
-    seconds   how long the networks' training should take in all, as far as a first timing tells
+    seconds   how long everything should take from here, as far as a first timing tells
     """
 
     passes: int
@@ -57,7 +78,7 @@ def wanted_passes(rows: int) -> int:
 
 
 def decide(
-    costs: Mapping[str, float],
+    costs: Mapping[str, Cost],
     *,
     train: int,
     dev: int,
@@ -67,16 +88,15 @@ def decide(
     passes: int | None,
     learning_rates: tuple[float, ...] = LEARNING_RATES,
 ) -> Plan:
-    """The plan for networks that take `costs` seconds to learn from one row once.
+    """The plan for contenders that cost so much.
 
-    budget  seconds for everything; None: no limit
+    budget  seconds that are left for everything; None: no limit
     passes  as asked for: then the budget changes nothing
     """
-    a_row = sum(costs.values())
-    runs = len(learning_rates) + seeds - 1  # the best try is the first seed's run
+    judging = seeds * READING * test * sum(cost.a_row for cost in costs.values()) + len(costs) * MEASURING
 
     def seconds(passes: int, rows: int) -> float:
-        return a_row * (runs * passes * (rows + READING * min(dev, rows)) + seeds * READING * test)
+        return judging + sum(cost.runs * cost.run(passes, rows, dev) for cost in costs.values())
 
     rows, chosen = train, passes if passes is not None else wanted_passes(train)
     if passes is None and budget is not None:

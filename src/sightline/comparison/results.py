@@ -1,126 +1,32 @@
-"""What a comparison found, as one JSON value: the schema is in docs/compare.md.
-
-Scores are means over the seeds, on the test rows. A contender's answer for a row is what most of its seeds say.
-"""
+"""What a comparison found, as one JSON value: the schema is in docs/compare.md."""
 
 from __future__ import annotations
 
 import json
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
-from numpy.typing import NDArray
 
-from sightline import __version__
 from sightline.comparison.contend import goodness, seed_run
 from sightline.comparison.contenders import Contender
-from sightline.comparison.learners import Learner
-from sightline.comparison.metrics import calibration, confusion, correct
+from sightline.comparison.entries import Finished, entry, means
+from sightline.comparison.metrics import correct
 from sightline.comparison.plan import Plan
+from sightline.comparison.predictions import disagreements, predictions
 from sightline.comparison.report import render
 from sightline.comparison.rows import Rows
 from sightline.comparison.store import PREDICTIONS, REPORT, RESULTS, WINNER, Store
 from sightline.comparison.verdict import Entry, Verdict, judge
 from sightline.training.precision import chosen
-from sightline.weights.replace import replace_files
 
 SCHEMA = 1
-DISAGREEMENTS = 200  # rows that results.json shows; predictions.parquet has all
-POINTS = 2000  # of a scatter plot
-LARGEST_CONFUSION = 200  # classes
-MOST_COLUMNS = 100  # classes whose probabilities predictions.parquet has, not the answer's alone
 LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A contender that went all its way: its records, tries and seeds, and its predictions on test."""
-
-    contender: Contender
-    learner: Learner
-    tries: list[dict[str, Any]]
-    seeds: list[dict[str, Any]]
-    test: list[NDArray[numpy.float64]]
-
-    def mean(self) -> NDArray[numpy.float64]:
-        """The seeds' mean: probabilities (N, L), or numbers (N,)."""
-        return numpy.mean(self.test, axis=0)
-
-    def answers(self) -> NDArray[numpy.int64]:
-        """(N,): the class that most seeds give each row; of equally many the one with the higher mean probability."""
-        labels = self.test[0].shape[1]
-        votes = sum(numpy.eye(labels)[each.argmax(1)] for each in self.test)
-        return (votes + self.mean() / 2).argmax(1)  # probabilities decide ties, and no more: they are below 1
-
-
-def collect(contender: Contender, learner: Learner, plan: Plan, store: Store) -> Finished:
-    """What a contender left in the store."""
-    name, seeds = contender.name, plan.seeds if learner.seeded else 1
-    tries = [store.finished(name, f"try-{number + 1}") for number in range(len(learner.grid(plan)))]
-    judged = [store.finished(name, seed_run(number)) for number in range(seeds)]
-    test = [store.predictions(name, seed_run(number))["test"] for number in range(seeds)]
-    return Finished(contender, learner, [one for one in tries if one], [one for one in judged if one], test)
-
-
-def _means(records: list[dict[str, Any]], part: str) -> dict[str, float]:
-    return {key: float(numpy.mean([record[part][key] for record in records])) for key in records[0][part]}
-
-
-def _entry(done: Finished, rows: Rows, verdict: Verdict) -> dict[str, Any]:
-    """One of "contenders"."""
-    first, name = done.seeds[0], done.contender.name
-    main = "pearson" if rows.labels is None else "accuracy"
-    low, high = verdict.intervals[name]
-    scored = _means(done.seeds, "test")
-    written: dict[str, Any] = {
-        "name": name,
-        "method": done.learner.method,
-        "kind": done.contender.kind,
-        "labels": len(rows.train),
-        "status": "ok",
-        "error": None,
-        "mask": done.learner.mask,
-        "random": done.contender.random,
-        main: scored.pop(main),
-        f"{main}_low": low,
-        f"{main}_high": high,
-        **scored,
-        "dev": _means(done.seeds, "dev"),
-        "train_seconds": float(numpy.mean([record["seconds"] for record in done.seeds])),
-        "rows_per_second": first["rows_per_second"],
-        "ms_per_row": first["ms_per_row"],
-        "ms_per_row_p95": first["ms_per_row_p95"],
-        "parameters": first["parameters"],
-        "peak_memory_mb": max((record["peak_memory_mb"] or 0.0 for record in done.seeds), default=0.0) or None,
-        "settings": first["settings"],
-        "tries": [
-            {
-                "settings": one["settings"],
-                "dev": one.get("dev"),
-                "seconds": one.get("seconds"),
-                "error": one.get("error"),
-            }
-            for one in done.tries
-        ],
-        "seeds": [{"seed": one["seed"], **one["test"], "train_seconds": one["seconds"]} for one in done.seeds],
-        "confusion": None,
-        "calibration": None,
-        "scatter": None,
-    }
-    if rows.labels is None:
-        written["scatter"] = numpy.stack([rows.test.targets, done.mean()], 1)[:POINTS].round(6).tolist()
-        return written
-    written["calibration"] = calibration(
-        numpy.concatenate([rows.test.targets] * len(done.test)), numpy.concatenate(done.test)
-    )
-    if len(rows.labels) <= LARGEST_CONFUSION:
-        written["confusion"] = confusion(rows.test.targets, done.answers(), len(rows.labels)).tolist()
-    return written
 
 
 def _failure(contender: Contender, reason: str) -> dict[str, Any]:
@@ -131,31 +37,6 @@ def _failure(contender: Contender, reason: str) -> dict[str, Any]:
         "status": "failed",
         "error": reason,
     }
-
-
-def _disagreements(finished: list[Finished], rows: Rows) -> list[dict[str, Any]]:
-    """Test rows on which contenders that read the text give different answers, the most divided first."""
-    reading = [done for done in finished if done.contender.source != "majority"]
-    if rows.labels is None or len(reading) < 2:
-        return []
-    labels, answers = rows.labels, numpy.stack([done.answers() for done in reading])
-    means = [done.mean() for done in reading]
-    wrong = (answers != rows.test.targets).sum(0)
-    divided = numpy.flatnonzero((answers != answers[0]).any(0))
-    order = sorted(divided, key=lambda row: (abs(2 * wrong[row] - len(reading)), row))[:DISAGREEMENTS]
-    return [
-        {
-            "row": rows.test.rows[row],
-            "text": rows.test.texts[row][:1000],
-            "pair": None if rows.test.pairs is None else rows.test.pairs[row][:1000],
-            "truth": labels[rows.test.targets[row]],
-            "predictions": {done.contender.name: labels[answers[i, row]] for i, done in enumerate(reading)},
-            "probabilities": {
-                done.contender.name: round(float(means[i][row, answers[i, row]]), 4) for i, done in enumerate(reading)
-            },
-        }
-        for row in order
-    ]
 
 
 def machine() -> str:
@@ -171,7 +52,7 @@ def machine() -> str:
 def _verdict(finished: list[Finished], rows: Rows, seed: int) -> Verdict:
     entries = []
     for done in finished:
-        dev, parameters = _means(done.seeds, "dev"), done.seeds[0]["parameters"]
+        dev, parameters = means(done.seeds, "dev"), done.seeds[0]["parameters"]
         main, loss = ("pearson", "rmse") if rows.labels is None else ("accuracy", "log_loss")
         answers = done.test if rows.labels is None else [correct(rows.test.targets, each) for each in done.test]
         entries.append(
@@ -224,10 +105,10 @@ def assemble(
 ) -> dict[str, Any]:
     """The whole of results.json. `failed` gives the reason for each contender that did not finish."""
     verdict = _verdict(finished, rows, seed)
-    written = {done.contender.name: _entry(done, rows, verdict) for done in finished}
+    written = {done.contender.name: entry(done, rows, verdict.intervals[done.contender.name]) for done in finished}
     written.update({one.name: _failure(one, failed[one.name]) for one in contenders if one.name in failed})
     return {
-        "sightline": __version__,
+        "sightline": version("sightline"),
         "schema": SCHEMA,
         "command": command,
         "started": store.plan.get("started"),
@@ -255,38 +136,11 @@ def assemble(
         "best": verdict.best,
         "runner_up": verdict.runner_up,
         "verdict": verdict.text,
-        "disagreements": _disagreements(finished, rows),
-        "predictions": PREDICTIONS,
-        "model": None if verdict.best is None else WINNER,
+        "disagreements": disagreements(finished, rows),
+        "predictions": PREDICTIONS if finished else None,
+        "model": None,
         "folder": str(store.folder),
     }
-
-
-def _predictions(finished: list[Finished], rows: Rows) -> Any:
-    """A table of every contender's and seed's answer to every test row."""
-    import polars
-
-    test, frames = rows.test, []
-    for done in finished:
-        for record, given in zip(done.seeds, done.test, strict=True):
-            columns: dict[str, Any] = {
-                "row": test.rows,
-                "text": test.texts,
-                "pair": [None] * len(test) if test.pairs is None else test.pairs,
-                "contender": [done.contender.name] * len(test),
-                "seed": [record["seed"]] * len(test),
-            }
-            if rows.labels is None:
-                columns |= {"truth": test.targets, "prediction": given}
-            else:
-                best = given.argmax(1)
-                columns["truth"] = [rows.labels[target] for target in test.targets]
-                columns["prediction"] = [rows.labels[label] for label in best]
-                columns["probability"] = given[numpy.arange(len(given)), best]
-                if len(rows.labels) <= MOST_COLUMNS:
-                    columns["probabilities"] = given.tolist()
-            frames.append(polars.DataFrame(columns, schema_overrides={"pair": polars.String}))
-    return polars.concat(frames) if frames else polars.DataFrame()
 
 
 def write_results(results: dict[str, Any], finished: list[Finished], rows: Rows, store: Store) -> None:
@@ -294,16 +148,14 @@ def write_results(results: dict[str, Any], finished: list[Finished], rows: Rows,
     best = next((done for done in finished if done.contender.name == results["best"]), None)
     if best is not None:
         number = max(range(len(best.seeds)), key=lambda index: goodness(best.seeds[index]["dev"]))
-        store.crown(best.contender.name, seed_run(number))
+        results["model"] = WINNER if store.crown(best.contender.name, seed_run(number)) else None
     for done in finished:
         store.forget_models(done.contender.name)
-    table = _predictions(finished, rows)
-    page, value = render(results), json.dumps(results, indent=1, ensure_ascii=False)
-    replace_files(
-        store.folder,
-        {
-            PREDICTIONS: table.write_parquet,
-            REPORT: lambda path: path.write_text(page, encoding="utf-8"),
-            RESULTS: lambda path: path.write_text(value + "\n", encoding="utf-8"),
-        },
-    )
+    page, value = render(results), json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)
+    writers: dict[str, Any] = {
+        REPORT: lambda path: path.write_text(page, encoding="utf-8"),
+        RESULTS: lambda path: path.write_text(value + "\n", encoding="utf-8"),
+    }
+    if finished:
+        writers = {PREDICTIONS: predictions(finished, rows).write_parquet, **writers}
+    store.write(writers)

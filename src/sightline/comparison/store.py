@@ -11,15 +11,23 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 
 from sightline.errors import CheckpointError, ConfigError, SightlineError
 from sightline.weights.files import read_json, write_json
 from sightline.weights.replace import replace_files
+
+
+class StoreError(SightlineError):
+    """The folder cannot be written: no failure of a contender's, and the end of the comparison until it can be."""
+
 
 Predictions = NDArray[numpy.float64]
 PLAN, RESULTS, REPORT, PREDICTIONS, WINNER = "plan.json", "results.json", "report.html", "predictions.parquet", "winner"
@@ -31,11 +39,33 @@ def _fold(name: str) -> str:
     return plain if plain == name else f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """A disk that is full or may not be written is StoreError, with what becomes of the work."""
+    try:
+        yield
+    except (CheckpointError, OSError) as error:
+        if isinstance(error, CheckpointError) and not isinstance(error.__cause__, (OSError, SafetensorError)):
+            raise
+        reason = str(error) if isinstance(error, CheckpointError) else f"cannot write {error.filename or folder}: "
+        if isinstance(error, OSError):
+            reason += error.strerror or str(error)
+        raise StoreError(f"{reason}. What is finished is kept in {folder}, and the same command goes on") from error
+
+
 class Store:
     """What a comparison has finished so far. `Store.open` makes or finds it."""
 
     def __init__(self, folder: Path, plan: dict[str, Any]) -> None:
         self.folder, self.plan = folder, plan
+
+    @staticmethod
+    def check(folder: Path) -> None:
+        """Raises ConfigError where the folder cannot be a comparison's: before hours of work, not after."""
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(f"{folder} is a file; name a folder with --out (out=…)")
+        if folder.is_dir() and not (folder / PLAN).is_file() and any(folder.iterdir()):
+            raise ConfigError(f"{folder} is not empty and holds no comparison; name another folder with --out (out=…)")
 
     @classmethod
     def open(cls, folder: Path, fingerprint: dict[str, Any]) -> Store:
@@ -43,33 +73,40 @@ class Store:
 
         Raises ConfigError where it holds another comparison, or something else altogether.
         """
-        if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"{folder} is a file; name a folder with --out")
-        if (folder / PLAN).is_file():
-            known = read_json(folder / PLAN)
-            same = json.loads(json.dumps(fingerprint))
-            if known.get("compared") != same:
-                before = known.get("compared") or {}
-                changed = [key for key in same if before.get(key) != same[key]]
-                raise ConfigError(
-                    f"{folder} holds another comparison (not the same: {', '.join(changed) or 'its form'});"
-                    " name another folder with --out, or remove that one"
-                )
-            return cls(folder, known)
-        if folder.is_dir() and any(folder.iterdir()):
-            raise ConfigError(f"{folder} is not empty and holds no comparison; name another folder with --out")
-        store = cls(folder, {"compared": fingerprint})
-        store.keep_plan()
-        return store
+        cls.check(folder)
+        if not (folder / PLAN).is_file():
+            store = cls(folder, {"compared": fingerprint})
+            store.keep_plan()
+            return store
+        known, same = read_json(folder / PLAN), json.loads(json.dumps(fingerprint))
+        before = known.get("compared") or {}
+        if before != same:
+            changed = [key for key in same if before.get(key) != same[key]]
+            raise ConfigError(
+                f"{folder} holds another comparison (not the same: {', '.join(changed) or 'its form'});"
+                " name another folder with --out (out=…), or remove that one"
+            )
+        return cls(folder, known)
 
     def keep_plan(self, **more: Any) -> None:
         """Add to plan.json."""
         self.plan.update(more)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(self.folder / PLAN, self.plan)
         except OSError as error:
-            raise CheckpointError(f"cannot make the folder {self.folder}: {error.strerror}") from None
-        write_json(self.folder / PLAN, self.plan)
+            raise StoreError(
+                f"cannot make the folder {self.folder}: {error.strerror or error}; name another with --out (out=…)"
+            ) from None
+
+    def results(self) -> dict[str, Any] | None:
+        """What results.json holds, where all that belongs to it is there too."""
+        try:
+            if all((self.folder / name).is_file() for name in (RESULTS, REPORT, PREDICTIONS)):
+                return read_json(self.folder / RESULTS)
+        except SightlineError:
+            return None  # damaged: written anew
+        return None
 
     def place(self, contender: str) -> Path:
         """Where a contender's runs and model are."""
@@ -79,9 +116,27 @@ class Store:
         """What a finished run left, or None: it has to be done."""
         path = self.place(contender) / f"{run}.json"
         try:
-            return read_json(path) if path.is_file() else None
+            record = read_json(path) if path.is_file() else None
         except SightlineError:
             return None  # damaged: done again
+        whole = record is None or "dev" not in record or path.with_suffix(".safetensors").is_file()
+        return record if whole else None
+
+    @staticmethod
+    def count(folder: Path) -> int:
+        """How many training runs are finished in a folder: each seed but the first is one, which is the best try."""
+        runs = [path.stem for path in folder.glob("runs/*/*.json")]
+        return len(runs) - runs.count("seed-0")
+
+    def keep_error(self, contender: str, text: str) -> Path | None:
+        """Write a crash's traceback; gives where it lies in the folder, None where it cannot be written."""
+        path = self.place(contender) / "error.txt"
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", errors="replace")
+        except OSError:
+            return None
+        return path.relative_to(self.folder)
 
     def predictions(self, contender: str, run: str) -> dict[str, Predictions]:
         """The predictions of a finished run, by part: "dev", "test"."""
@@ -99,11 +154,33 @@ class Store:
         if whole:
             writers[f"{run}.safetensors"] = lambda path: save_file(whole, path)
         writers[f"{run}.json"] = lambda path: path.write_text(json.dumps(record), encoding="utf-8")
-        replace_files(place, writers)
+        with _writing(self.folder):
+            replace_files(place, writers)
+
+    def write(self, writers: dict[str, Callable[[Path], object]]) -> None:
+        """Write files of the folder itself, all or none."""
+        with _writing(self.folder):
+            replace_files(self.folder, writers)
 
     def model(self, contender: str, run: str) -> Path:
         """Where the model of a run is, or was."""
         return self.place(contender) / f"{run}-model"
+
+    def keep_model(self, contender: str, run: str, save: Callable[[Path], object]) -> None:
+        """Have a model saved, whole or not at all."""
+        unfinished = self.place(contender) / "unfinished-model"
+        with _writing(self.folder):
+            shutil.rmtree(unfinished, ignore_errors=True)
+            save(unfinished)
+            shutil.rmtree(self.model(contender, run), ignore_errors=True)
+            unfinished.rename(self.model(contender, run))
+
+    def rename_model(self, contender: str, run: str, new: str) -> None:
+        """A model becomes that of another run, where it is there."""
+        if self.model(contender, run).is_dir():
+            with _writing(self.folder):
+                shutil.rmtree(self.model(contender, new), ignore_errors=True)
+                self.model(contender, run).rename(self.model(contender, new))
 
     def forget_models(self, contender: str, but: str | None = None) -> None:
         """Remove a contender's models, but that of one run."""
@@ -111,8 +188,10 @@ class Store:
             if but is None or model != self.model(contender, but):
                 shutil.rmtree(model, ignore_errors=True)
 
-    def crown(self, contender: str, run: str) -> None:
-        """The model of this run becomes the folder "winner"."""
+    def crown(self, contender: str, run: str) -> bool:
+        """The model of this run becomes the folder "winner", unless it is already; gives whether there is one."""
         if self.model(contender, run).is_dir():
-            shutil.rmtree(self.folder / WINNER, ignore_errors=True)
-            self.model(contender, run).rename(self.folder / WINNER)
+            with _writing(self.folder):
+                shutil.rmtree(self.folder / WINNER, ignore_errors=True)
+                self.model(contender, run).rename(self.folder / WINNER)
+        return (self.folder / WINNER).is_dir()

@@ -1,0 +1,89 @@
+"""What a comparison is asked, and what it tells on its way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from sightline.comparison.contenders import DEFAULT
+from sightline.comparison.rows import Rows, read_rows
+from sightline.errors import ConfigError
+from sightline.model.families import sized
+from sightline.text.labelled import Kind
+
+What = Literal[
+    "reading", "assumed", "timing", "planned", "resumed", "learning", "tried", "judged", "known", "failed", "finished"
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """What a comparison does, as it does it.
+
+    what    "known" is a try or seed that an earlier start finished
+    text    one line for people
+    share   how much of all the work is done, 0 to 1
+    left    seconds that the rest will take, where that can be told
+    record  what came of a try or of a seed
+    """
+
+    what: What
+    text: str
+    contender: str | None = None
+    share: float = 0.0
+    left: float | None = None
+    record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is compared on which rows; `compare` says what each field means."""
+
+    path: str
+    text: tuple[str, ...] | None = None
+    label: str | None = None
+    kind: Kind = "auto"
+    header: bool = True
+    dev: str | None = None
+    test: str | None = None
+    contenders: tuple[str, ...] = DEFAULT
+    budget: float | None = 10.0
+    passes: int | None = None
+    seeds: int = 3
+    size: str = "mini"
+    most: int = 100_000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and not 0 < self.budget < math.inf:
+            raise ConfigError(f"the budget is {self.budget} minutes; give more than 0, or None for no limit")
+        if self.passes is not None and self.passes < 1:
+            raise ConfigError(f"passes is {self.passes}; the rows are read at least once")
+        if self.seeds < 1:
+            raise ConfigError(f"seeds is {self.seeds}; at least 1, and 3 tell how much luck there is in training")
+        if self.most < 1:
+            raise ConfigError(f"rows is {self.most}; it is the most rows to read")
+        if not 0 <= self.seed < 2**31:
+            raise ConfigError(f"the seed is {self.seed}; give a whole number from 0 to {2**31 - 1}")
+        sized("gpt2", self.size)  # which names the sizes there are
+
+    def rows(self, progress: Callable[[int], None] | None = None) -> Rows:
+        """Its rows, read and divided; `progress` is called with how many are read so far."""
+        return read_rows(
+            self.path, text=self.text, label=self.label, kind=self.kind, header=self.header, dev=self.dev,
+            test=self.test, most=self.most, seed=self.seed, progress=progress,
+        )  # fmt: skip
+
+    def fingerprint(self, rows: Rows) -> dict[str, Any]:
+        """What must be the same for a stopped comparison to go on."""
+        own = {name: value for name, value in asdict(self).items() if name not in ("path", "dev", "test")}
+        return {**own, "contenders": list(self.contenders), "rows": rows.fingerprint(), "labels": rows.labels}
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: "40 seconds", "3 minutes", "1.5 hours"."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} second{'' if round(seconds) <= 1 else 's'}"
+    return f"{round(seconds / 60)} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
