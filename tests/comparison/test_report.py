@@ -284,6 +284,10 @@ def test_the_verdict_comes_first() -> None:
 def test_a_stopped_comparison_says_so() -> None:
     assert read(render(EXAMPLES["all_failed"]())).all("p", "warning")
     assert not read(render(classes())).all("p", "warning")
+    assert (
+        "compared 2 contenders (2 failed) on rows.csv" in read(render(EXAMPLES["all_failed"]())).all("header")[0].text()
+    )
+    assert "compared 4 contenders on rows.csv" in read(render(classes())).all("header")[0].text()
 
 
 def test_confusion_is_a_grid_for_few_classes_and_pairs_for_many() -> None:

@@ -61,15 +61,10 @@ def _verdict(page: View) -> Html:
     """The verdict's first sentence as the page's heading, what follows as a paragraph."""
     said = clean(page.results.get("verdict") or "There is no verdict.")
     first, *others = SENTENCE.split(said, maxsplit=1)
-    over = tag(
-        "p",
-        tag("b", "Sightline"),
-        " compared ",
-        count(len(page.ranked)),
-        " contenders on ",
-        isolated(_file(page)),
-        class_="over",
-    )
+    all_in_all = len(page.ranked) + len(page.failed)
+    failed = f" ({count(len(page.failed))} failed)" if page.failed else ""
+    how = f" compared {count(all_in_all)} contenders{failed} on "
+    over = tag("p", tag("b", "Sightline"), how, isolated(_file(page)), class_="over")
     stopped = None
     if page.results.get("status") != "finished":
         stopped = tag("p", "The comparison was stopped before its end: this is what was finished.", class_="warning")

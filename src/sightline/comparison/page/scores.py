@@ -95,7 +95,7 @@ def scores(view: View) -> Html:
     over = ", over rows and seeds" if seeds > 1 else ""
     ticks = f" Each fine tick is one of {seeds:.0f} seeds." if seeds > 1 else ""
     bars = f"On {count(view.test_rows)} test rows. A bar spans the {view.level} interval{over}."
-    explained = f"{bars}{ticks}{reference}"
+    explained = f"{bars}{ticks}{reference}" if rows else "No contender came to its end; here is why."
     title = f"{view.score.name[0].upper()}{view.score.name[1:]}"
     return section("score", title, explained, *chart, listed(*failed, class_="failed"), wide=True)
 
