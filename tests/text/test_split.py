@@ -105,6 +105,13 @@ def test_the_roundings_of_many_classes_do_not_add_up() -> None:
         assert len(set(numpy.array(targets)[part])) == 1000
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_shares_are_exact_beside_large_groups(seed: int) -> None:
+    texts = [*["said again and again"] * 40, *[f"text {row}" for row in range(60)]]
+    examples = made([*texts, *(f"other {row}" for row in range(20))], [0] * 100 + [1] * 20)
+    assert [len(part) for part in split(examples, (0.5, 0.5), seed)] == [60, 60]
+
+
 def test_another_seed_is_another_split() -> None:
     examples = made([f"text {row}" for row in range(200)], [row % 2 for row in range(200)])
     tests = [set(split(examples, seed=seed)[2].tolist()) for seed in range(30)]
