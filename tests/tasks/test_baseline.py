@@ -153,9 +153,9 @@ def test_a_label_without_rows_has_no_chance() -> None:
 
 def test_memory_is_bounded_by_the_number_of_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sightline.tasks.baseline.MOST_WEIGHTS", 50)
-    assert Tfidf.fit(examples(labels=tuple("abcde"))).weights.shape == (5, 10)
-    assert Tfidf.fit(examples(paired=True)).weights.shape == (2, 3 * 8 + 1)
-    assert Tfidf.fit(examples(), max_features=3).weights.shape == (2, 3)
+    assert Tfidf.fit(examples(labels=tuple("abcde"))).weights.shape == (10, 5)
+    assert Tfidf.fit(examples(paired=True)).weights.shape == (3 * 8 + 1, 2)
+    assert Tfidf.fit(examples(), max_features=3).weights.shape == (3, 2)
 
 
 def test_a_thousand_classes_and_a_very_long_text() -> None:

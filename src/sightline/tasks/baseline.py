@@ -4,8 +4,8 @@
     Joachims 1998, "Text Categorization with Support Vector Machines": linear models of weighted words.
 
 Both have `fit(examples)`, `predict(texts, pairs)`, `labels`, `parameters` and `save(folder)`; `load_baseline(folder)`
-reads either. scikit-learn counts and learns; predictions are a product of sparse matrices, the same before and after
-saving, bit for bit.
+reads either. scikit-learn splits texts, chooses terms and learns; predictions are a product of sparse matrices, the
+same before and after saving, bit for bit.
 
 Shapes: N rows, L labels, F features.
 """
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from sightline.core.check import whole
 from sightline.errors import ConfigError, InputError
 from sightline.tasks.baseline_files import Stored, read_baseline, write_baseline
+from sightline.tasks.terms import Reader, Terms, features
 from sightline.text.labelled import Examples
 
 Floats = NDArray[numpy.float64]
@@ -89,76 +90,13 @@ class Majority:
         write_baseline(folder, Stored("majority", about, {"answer": self.answer}))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """Texts to sparse rows (N, F): how often each known term occurs, 1 + log of it, weighted by rarity, of length 1.
-
-    analyzer   "word": runs of 1 to `ngrams` words, lower case; "char": runs of 2 to `ngrams` characters within words
-    names      the known terms (F), in order
-    rarity     (F,) inverse document frequencies, log((1 + rows) / (1 + rows with the term)) + 1
-    """
-
-    analyzer: str
-    ngrams: int
-    names: tuple[str, ...]
-    rarity: Floats
-
-    @staticmethod
-    def _vectorizer(analyzer: str, ngrams: int, known: Sequence[str] | None, most: int | None) -> Any:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-
-        return TfidfVectorizer(
-            analyzer="char_wb" if analyzer == "char" else "word",
-            ngram_range=(min(2, ngrams) if analyzer == "char" else 1, ngrams),
-            token_pattern=r"(?u)\b\w+\b" if analyzer == "word" else None,  # one letter is a word too: "I", "C"
-            max_features=most,
-            sublinear_tf=True,
-            vocabulary=known,
-        )
-
-    @classmethod
-    def learn(cls, texts: Sequence[str], *, analyzer: str, ngrams: int, most: int) -> Terms:
-        """The `most` frequent terms of these texts; InputError where there are none."""
-        vectorizer = cls._vectorizer(analyzer, ngrams, None, most)
-        try:
-            vectorizer.fit(texts)
-        except ValueError as error:
-            if "empty vocabulary" not in str(error):
-                raise
-            raise InputError(
-                f"none of the {len(texts):,} texts holds a word (only signs or blanks); is this the column of texts?"
-            ) from error
-        names = tuple(str(name) for name in vectorizer.get_feature_names_out())
-        return cls(analyzer=analyzer, ngrams=ngrams, names=names, rarity=vectorizer.idf_.astype(numpy.float64))
-
-    def transformer(self) -> Any:
-        """What makes rows of texts; making it costs as much as the vocabulary is long, so it is kept."""
-        vectorizer = self._vectorizer(self.analyzer, self.ngrams, self.names, None)
-        vectorizer.idf_ = self.rarity
-        return vectorizer
-
-
-def _features(vectorizer: Any, texts: Sequence[str], pairs: Sequence[str] | None) -> Any:
-    """Sparse rows: of a text its terms (N, F); of a pair both texts' terms side by side, their product term by term,
-    which is there only where both hold the term, and the sum of that, their cosine: (N, 3 F + 1)."""
-    from scipy import sparse
-
-    first = vectorizer.transform(texts)
-    if pairs is None:
-        return first.tocsr()
-    second = vectorizer.transform(pairs)
-    shared = first.multiply(second)
-    cosine = sparse.csr_array(numpy.asarray(shared.sum(1)).reshape(-1, 1))
-    return sparse.hstack([first, second, shared, cosine], format="csr")
-
-
 def _softmax(scores: Floats) -> Floats:
     raised = numpy.exp(scores - scores.max(1, keepdims=True))
     return raised / raised.sum(1, keepdims=True)
 
 
 def _logistic(rows: Any, targets: NDArray[numpy.int64], labels: int, strength: float) -> tuple[Floats, Floats, bool]:
-    """Weights (L, F), biases (L,) of a softmax over labels, and whether the optimizer came to its end.
+    """Weights (F, L), biases (L,) of a softmax over labels, and whether the optimizer came to its end.
 
     A label that no row has gets the bias -inf: its probability is 0.
     """
@@ -172,11 +110,11 @@ def _logistic(rows: Any, targets: NDArray[numpy.int64], labels: int, strength: f
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(rows, targets)
-    weights, biases = numpy.zeros((labels, rows.shape[1])), numpy.full(labels, -numpy.inf)
+    weights, biases = numpy.zeros((rows.shape[1], labels)), numpy.full(labels, -numpy.inf)
     # For two classes scikit-learn learns the second one's score alone; the first one's is 0.
     places = met if len(met) > 2 else met[1:]
     biases[met] = 0.0
-    weights[places], biases[places] = model.coef_, model.intercept_
+    weights[:, places], biases[places] = model.coef_.T, model.intercept_
     return weights, biases, not any(issubclass(each.category, ConvergenceWarning) for each in said)
 
 
@@ -186,7 +124,7 @@ class Tfidf:
 
     labels      the names of the classes (L), or None for numbers
     terms       which words are counted, and how they weigh
-    weights     (L, F), or (1, F) for numbers; 3 F + 1 wide for pairs
+    weights     (F, L), or (F, 1) for numbers; of pairs (3 F + 1, …)
     biases      (L,), or (1,)
     paired      whether rows are pairs of texts
     settings    what it was fitted with
@@ -200,7 +138,7 @@ class Tfidf:
     paired: bool
     settings: dict[str, Any]
     converged: bool
-    _vectorizer: Any
+    _reader: Reader
 
     @classmethod
     def fit(
@@ -235,15 +173,15 @@ class Tfidf:
         most = max(1, min(max_features, MOST_WEIGHTS // outputs // (3 if paired else 1)))
         texts = [*examples.texts, *(examples.pairs or ())]
         terms = Terms.learn(texts, analyzer=analyzer, ngrams=ngrams, most=most)
-        vectorizer = terms.transformer()
-        rows = _features(vectorizer, examples.texts, examples.pairs)
+        reader = terms.reader()
+        rows = features(reader, examples.texts, examples.pairs)
         if examples.labels is not None:
             weights, biases, converged = _logistic(rows, examples.targets, outputs, C)
         else:
             from sklearn.linear_model import Ridge
 
             model = Ridge(alpha=1 / C, solver="sparse_cg", tol=1e-8).fit(rows, examples.targets)
-            weights, biases, converged = model.coef_[None], numpy.array([float(model.intercept_)]), True
+            weights, biases, converged = model.coef_[:, None], numpy.array([float(model.intercept_)]), True
         return cls(
             labels=examples.labels,
             terms=terms,
@@ -252,7 +190,7 @@ class Tfidf:
             paired=paired,
             settings={"C": C, "ngrams": ngrams, "analyzer": analyzer, "max_features": max_features},
             converged=converged,
-            _vectorizer=vectorizer,
+            _reader=reader,
         )
 
     @property
@@ -268,7 +206,7 @@ class Tfidf:
         _pairs_given(texts, pairs, self.paired)
         if not len(texts):
             return numpy.zeros(0 if self.labels is None else (0, len(self.labels)))
-        scores = _features(self._vectorizer, texts, pairs) @ self.weights.T + self.biases
+        scores = features(self._reader, texts, pairs) @ self.weights + self.biases
         return scores[:, 0] if self.labels is None else _softmax(scores)
 
     def save(self, folder: str | Path) -> None:
@@ -309,5 +247,5 @@ def load_baseline(folder: str | Path) -> Majority | Tfidf:
         paired=about["paired"],
         settings=settings,
         converged=about["converged"],
-        _vectorizer=terms.transformer(),
+        _reader=terms.reader(),
     )

@@ -102,7 +102,7 @@ def _shapes(about: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         return {"answer": (outputs,)}
     terms = len(about["terms"])
     width = 3 * terms + 1 if about["paired"] else terms
-    return {"rarity": (terms,), "weights": (outputs, width), "biases": (outputs,)}
+    return {"rarity": (terms,), "weights": (width, outputs), "biases": (outputs,)}
 
 
 def read_baseline(folder: str | Path) -> Stored:
