@@ -4,6 +4,7 @@ import csv
 import json
 import lzma
 import random
+import re
 import subprocess
 import sys
 import tracemalloc
@@ -18,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.errors import InputError, NotFoundError, SightlineError
+from sightline.text import records
 from sightline.text.columns import looks_like_an_id
 from sightline.text.duplicates import normalized
 from sightline.text.labelled import Table, read_examples
@@ -468,6 +470,13 @@ def test_files_that_cannot_be_read(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(kind, match=message):
         read_examples(tmp_path / name)
+
+
+def test_an_open_quote_does_not_take_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "_LONGEST_FIELD", 10_000)
+    path = tmp_path / "rows.csv"
+    path.write_text('text,label\ngood,1\n"bad,2\n' + "fine,1\n" * 10_000, encoding="utf-8")
+    assert re.search(r"row 2 of .* \(line 1\d{3}\) cannot be read: .* limit .*is a quote in it", error_of(path))
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ class Column:
         if not text.strip():
             return
         self.rows += 1
-        self.words += len(text.split())
+        self.words += text.count(" ") + 1  # near enough, and several times as fast as to split
         self.longest = max(self.longest, len(text))
         if self.numbers and (isinstance(value, bool) or not _is_number(text)):
             self.numbers = False

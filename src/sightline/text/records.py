@@ -25,6 +25,7 @@ from sightline.errors import InputError
 JSON_LINES = (".jsonl", ".ndjson")
 DELIMITED = (".csv", ".tsv")
 _ROWS_AT_ONCE = 4096
+_LONGEST_FIELD = 2**26  # signs: the library's own limit is shorter than some texts, none lets an open quote take all
 _ROWS_FOR_KEYS = 1000  # of a JSONL file: the keys of its first rows are its columns
 
 
@@ -65,7 +66,7 @@ def delimited_rows(
 
     blank  a line without anything is a row of empty fields, instead of an error
     """
-    csv.field_size_limit(2**31 - 1)  # the library's own limit of 128 KiB is shorter than some texts
+    csv.field_size_limit(_LONGEST_FIELD)
     if suffix == ".tsv":
         rows = csv.reader(lines, strict=True, delimiter="\t", quoting=csv.QUOTE_NONE)
     else:
@@ -92,7 +93,8 @@ def delimited_rows(
                 )
             yield row
     except csv.Error as error:
-        raise InputError(f"row {number + 1} of {name} (line {rows.line_num}) cannot be read: {error}") from None
+        remedy = "" if suffix == ".tsv" else "; is a quote in it or before it left open?"
+        raise InputError(f"row {number + 1} of {name} (line {rows.line_num}) cannot be read: {error}{remedy}") from None
 
 
 def json_rows(lines: Iterable[str], name: str) -> Iterator[str | Mapping[str, object]]:
