@@ -28,14 +28,29 @@ def test_bfloat16_is_that() -> None:
 
 @pytest.mark.parametrize("shape", [(8, 16, 32), (300, 256, 1024), (77, 384, 384)])
 def test_float32_loses_no_digits(shape: tuple[int, int, int]) -> None:
-    """The products of a training step are as near to float64 as torch's own."""
+    """The products of a training step are near those of float64, where bfloat16's are not."""
     rows, inner, outer = shape
     x, weight = torch.randn(rows, inner), torch.randn(outer, inner)
     exact = x.double() @ weight.double().T
-    theirs = (torch.nn.functional.linear(x, weight) - exact).abs().max()
+    rounded = (torch.nn.functional.linear(x.bfloat16(), weight.bfloat16()) - exact).abs().max()
     with computing("float32", CPU):
         ours = (torch.nn.functional.linear(x, weight) - exact).abs().max()
-    assert ours <= 4 * theirs
+    assert ours < 0.01 * rounded
+
+
+def test_amx_is_never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_tile": True})
+    assert not precision._onednn_keeps_float32.__wrapped__()
+
+
+def test_a_product_that_was_rounded_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    assert isinstance(precision._onednn_keeps_float32.__wrapped__(), bool)
+    linear = torch.nn.functional.linear
+    monkeypatch.setattr(
+        torch.nn.functional, "linear", lambda *given: linear(*(each.bfloat16() for each in given)).float()
+    )
+    assert not precision._onednn_keeps_float32.__wrapped__()
 
 
 def test_torchs_settings_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +58,7 @@ def test_torchs_settings_are_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = torch.backends.mkldnn.matmul
     before = settings.fp32_precision
     with pytest.raises(ZeroDivisionError), computing("float32", CPU):
-        assert settings.fp32_precision == "tf32"
+        assert settings.fp32_precision == "bf16"
         raise ZeroDivisionError
     assert settings.fp32_precision == before
     try:

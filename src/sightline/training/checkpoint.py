@@ -30,6 +30,7 @@ from sightline.training.checkpoint_files import checkpoints, damage, write_check
 from sightline.training.fit import Training
 from sightline.weights.files import read_json
 
+FORMAT = 1  # of what is written here; a change that older checkpoints do not fit has the next number
 KEPT = 2  # a newest one that was damaged leaves one to go on from
 
 
@@ -119,6 +120,7 @@ def describe(training: Training) -> dict[str, Any]:
     # Not what was asked for, such as "auto", but what that means on this machine.
     config["precision"] = training.precision
     described = {
+        "format": FORMAT,
         **config,
         "objective": repr(training.objective),
         "data": training.data,
