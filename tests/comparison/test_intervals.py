@@ -50,6 +50,12 @@ def test_seeds_that_differ_widen_it() -> None:
     assert apart.high - apart.low > 1.5 * (alike.high - alike.low)
 
 
+def test_one_wrong_answer_does_not_show_that_seeds_err_apart() -> None:
+    one_wrong = numpy.ones((5, 100), dtype=bool)
+    one_wrong[0, 0] = False
+    assert interval(one_wrong).low < interval(numpy.arange(250) > 0).low  # five seeds are not 500 rows
+
+
 COVERED = [
     # accuracy, rows, seeds, spread of seeds' skill, the rows' share
     (0.80, 100, 1, 0.0, 0.5),

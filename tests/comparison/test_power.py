@@ -18,6 +18,16 @@ def test_one_seed_gives_the_power_of_a_t_test(gap: float, variance: float, rows:
     assert power(gap, row_variance=variance, rows=rows) == pytest.approx(want, abs=0.02)  # two rows more
 
 
+@pytest.mark.parametrize("seeds", [3, 5, 9])
+def test_endless_rows_leave_a_t_test_of_seeds(seeds: int) -> None:
+    spread = 1e-3
+    for gap in (0.03, 0.06, 0.12):
+        away = gap / numpy.sqrt(spread / seeds)
+        want = stats.nct.sf(stats.t.ppf(0.975, seeds - 1), seeds - 1, away)
+        found = power(gap, row_variance=0.1, rows=10**12, seeds=(seeds, 1), seed_variance=(spread, 0.0))
+        assert found == pytest.approx(want, abs=0.01)
+
+
 def test_power_grows_with_rows_seeds_and_the_difference() -> None:
     plain = {"row_variance": 0.15, "seed_variance": (4e-4, 4e-4), "rest_variance": (0.06, 0.06)}
     rising = [
