@@ -107,7 +107,10 @@ def _try_all(contest: Contest) -> Generator[News, None, dict[str, Record]]:
 
 
 def _said(what: str, record: Record) -> str:
-    return f"{what} failed: {record['error']}" if "error" in record else f"{what}, dev {_main(record['dev'])}"
+    """`try 3 of 4 (learning_rate 0.0003): dev accuracy 81.2%`"""
+    settings = ", ".join(f"{name} {value:g}" for name, value in record["settings"].items())
+    whole = f"{what} ({settings})" if settings else what
+    return f"{whole} failed: {record['error']}" if "error" in record else f"{whole}: dev {_main(record['dev'])}"
 
 
 def _judge(contest: Contest, run: str, record: Record, dev: Any, started: float) -> Record:

@@ -94,14 +94,31 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
-def _without(train: Examples, held: Examples, name: str, assumed: list[str]) -> Examples:
-    """The training rows whose text the held-out part does not have."""
-    shared = overlap(train, held)
+def _left_out(table: Table) -> list[str]:
+    """Sentences on the rows of a file that were not used, or stand in it twice."""
+    name, said = Path(table.name).name, []
+    counts = {
+        f"{table.empty:,} without text": table.empty,
+        f"{table.unlabelled:,} without label": table.unlabelled,
+        f"{table.duplicates:,} that repeat an earlier one": table.duplicates,
+    }
+    if left := [what for what, count in counts.items() if count]:
+        said.append(f"Left out of {table.read:,} rows in {name}: {', '.join(left)}.")
+    if table.conflicting:
+        have = "has a text that also stands" if table.conflicting == 1 else "have a text that also stands"
+        said.append(f"{_count(table.conflicting, 'row')} of {name} {have} with another label; all are kept.")
+    return said
+
+
+def _without(rows: Examples, held: Examples, part: str, name: str, assumed: list[str]) -> Examples:
+    """The rows of a part whose text the held-out rows called `name` do not have."""
+    shared = overlap(rows, held)
     if not len(shared):
-        return train
-    assumed.append(f"{_count(len(shared), 'training row')} whose text is also in {name} left out of training.")
-    kept = numpy.setdiff1d(numpy.arange(len(train)), shared)
-    return train.take(kept)
+        return rows
+    if len(shared) == len(rows):
+        raise InputError(f"every {part} row's text is also in {name}; give files that share no rows")
+    assumed.append(f"{_count(len(shared), f'{part} row')} whose text is also in {name} left out of {part}.")
+    return rows.take(numpy.setdiff1d(numpy.arange(len(rows)), shared))
 
 
 def _divide(
@@ -146,7 +163,9 @@ def read_rows(
     )
     columns, train = list(table.text_columns), table.examples
     kind = "numbers" if train.labels is None else "classes"
-    assumed = list(table.assumed)
+    assumed = [*table.assumed, *_left_out(table)]
+    if table.sampled_from is not None:
+        assumed.append(f"{most:,} of {table.sampled_from:,} labelled rows, drawn with seed {seed}.")
     held: dict[str, Examples | None] = {"dev": None, "test": None}
     for name, given in {"dev": dev, "test": test}.items():
         if given is not None:
@@ -155,11 +174,12 @@ def read_rows(
                 header=header, seed=seed,
             )  # fmt: skip
             held[name] = other.examples
+            assumed += _left_out(other)
     if held["dev"] is not None and held["test"] is not None:
-        held["dev"] = _without(held["dev"], held["test"], "test", assumed)
+        held["dev"] = _without(held["dev"], held["test"], "dev", "test", assumed)
     for name, part in held.items():
         if part is not None:
-            train = _without(train, part, name, assumed)
+            train = _without(train, part, "training", name, assumed)
     parts = _divide(train, held["dev"], held["test"], seed, assumed)
     for name, part in zip(("training", "dev", "test"), parts, strict=True):
         if not len(part):

@@ -153,7 +153,7 @@ class Comparison:
                     self._spent += record.get("spent", 0.0)
                 else:
                     self._pace.done(work)
-                yield self._news(what, f"{name}: {text}", name, record)
+                yield self._news(what, f"{name}, {text}", name, record)
         except StoreError:
             raise
         except Exception as error:
@@ -190,7 +190,9 @@ class Comparison:
             yield self._event("assumed", sentence)
         kept = Store.count(self.folder)
         learners, plan, rows = yield from self._prepare(rows, store)
-        yield self._event("planned", _planned(plan))
+        if learners:
+            networks = any(one.kind == "network" and one.name in learners for one in self.contenders)
+            yield self._event("planned", _planned(plan, networks))
         if kept:
             yield self._event("resumed", f"Going on: {_tries(kept)} finished already.")
         yield from self._learn(learners, rows, plan, store)
@@ -212,7 +214,8 @@ def _tries(count: int) -> str:
     return "one training run is" if count == 1 else f"{count} training runs are"
 
 
-def _planned(plan: Plan) -> str:
-    passes = f"{plan.passes} pass{'es' if plan.passes > 1 else ''} over {plan.rows:,} rows"
+def _planned(plan: Plan, networks: bool) -> str:
+    passes = f"{plan.passes} pass{'es' if plan.passes > 1 else ''} over {plan.rows:,} rows, " if networks else ""
     tries = f"{len(plan.learning_rates)} tries and {plan.seeds} seed{'s' if plan.seeds > 1 else ''}"
-    return f"Every network: {passes}, {tries}. About {duration(plan.seconds)} in all."
+    who = "network" if networks else "contender"
+    return f"Every {who}: {passes}{tries}. About {duration(plan.seconds)} in all."
