@@ -29,7 +29,9 @@ PYTHON_LANGUAGES = {"python", "pycon"}
 LIKE_THESE = {"sh", "shell", "zsh", "shell-session", "py", "python3", "ipython"}
 NOT_RUN = {"git", "cd", "source", "."}
 DEMO = "sightline compare src/sightline/data/reviews.csv --out demo-output"
-MADE = {"make demo": f"{DEMO} --passes 1 --seeds 2 --size tiny"}  # what a target runs once everything is installed, less of it
+MADE = {
+    "make demo": f"{DEMO} --passes 1 --seeds 2 --size tiny"
+}  # what a target runs once everything is installed, less of it
 RUN = {"sightline", "python", "cat", "head", "tail", "wc", "ls", "echo", "printf", "mkdir"}
 
 
