@@ -103,7 +103,7 @@ def test_nobody_wins_where_rows_cannot_show_it() -> None:
         "No difference that these 100 rows can show between encoder and tfidf (+2.0 points, "
     )
     found = re.search(
-        r"95 % interval (-\d+\.\d) to \+(\d+\.\d)\); about ([\d,]+) test rows would be needed\. One seed", verdict.text
+        r"95% interval (-\d+\.\d) to \+(\d+\.\d)\); about ([\d,]+) test rows would be needed\. One seed", verdict.text
     )
     assert found
     only = verdict.comparisons[0]
@@ -194,7 +194,7 @@ def test_one_contender_has_nobody_to_beat() -> None:
     verdict = judge([entry("tfidf", share(300), seeded=False)])
     assert (verdict.best, verdict.runner_up, verdict.winner, verdict.comparisons) == ("tfidf", None, None, ())
     assert verdict.text == (
-        "tfidf has 75.0 % accuracy (95 % interval 70.5 % to 79.0 %) on 400 test rows;"
+        "tfidf has 75.0% accuracy (95% interval 70.5% to 79.0%) on 400 test rows;"
         " there is no other contender to compare it with."
     )
 
@@ -222,7 +222,7 @@ def test_numbers_are_judged_by_their_correlation() -> None:
     assert verdict.comparisons[0].mcnemar_p is None
     assert verdict.intervals["majority"] == (0.0, 0.0)
     close = judge([entries[0], entry("twin", entries[0].test + 0.1 * random.normal(size=(3, 300)), dev=0.1)], truth)
-    assert re.search(r"\([+-]?0\.\d{3}, 95 % interval -0\.\d{3} to \+0\.\d{3}\)", close.text)
+    assert re.search(r"\([+-]?0\.\d{3}, 95% interval -0\.\d{3} to \+0\.\d{3}\)", close.text)
 
 
 # Which contender is the candidate

@@ -26,10 +26,10 @@ from sightline.text.labelled import Examples
 Settings = dict[str, Any]
 
 TFIDF_GRID: tuple[Settings, ...] = (
-    {"C": 1.0, "ngrams": 1},
-    {"C": 1.0, "ngrams": 2},
-    {"C": 10.0, "ngrams": 1},
-    {"C": 10.0, "ngrams": 2},
+    {"analyzer": "word", "ngrams": 1, "C": 1.0},
+    {"analyzer": "word", "ngrams": 2, "C": 10.0},
+    {"analyzer": "char", "ngrams": 5, "C": 1.0},
+    {"analyzer": "char", "ngrams": 5, "C": 10.0},
 )
 TIMED_ROWS = 2000  # of a first timing of what takes no passes
 FROZEN_GRID: tuple[Settings, ...] = ({"C": 0.001}, {"C": 0.01}, {"C": 0.1}, {"C": 1.0})

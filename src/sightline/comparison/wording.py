@@ -49,8 +49,8 @@ class Words:
     points: bool
 
     def score(self, value: float) -> str:
-        """`81.2 %`, or `0.812`."""
-        return f"{100 * value:.1f} %" if self.points else f"{value:.3f}"
+        """`81.2%`, or `0.812`."""
+        return f"{100 * value:.1f}%" if self.points else f"{value:.3f}"
 
     def size(self, value: float) -> str:
         """A difference without its sign: `3.1`, or `0.031`."""
@@ -66,7 +66,7 @@ class Words:
         return "points of accuracy" if self.points else "in Pearson's correlation"
 
     def interval(self, low: float, high: float) -> str:
-        return f"{100 * self.level:g} % interval {self.signed(low)} to {self.signed(high)}"
+        return f"{100 * self.level:g}% interval {self.signed(low)} to {self.signed(high)}"
 
     def evidence(self, *names: str) -> str:
         """`400 test rows (3 seeds)`."""
@@ -118,7 +118,7 @@ def judgement(words: Words, best: str, bounds: Interval, own: Sequence[Compared]
     if not own:
         score = f"{words.score(bounds.estimate)} {'accuracy' if words.points else 'correlation'}"
         edges = f"{words.score(bounds.low)} to {words.score(bounds.high)}"
-        alone = f"{best} has {score} ({100 * words.level:g} % interval {edges}) on {words.evidence(best)}"
+        alone = f"{best} has {score} ({100 * words.level:g}% interval {edges}) on {words.evidence(best)}"
         return f"{alone}; there is no other contender to compare it with.{_unseen(words, [best])}"
     worse_than = [each for each in own if each.different and each.difference < 0]
     if worse_than:
