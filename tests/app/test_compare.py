@@ -1,0 +1,181 @@
+"""The verb compare: the real command, its answers, and what happens when it is stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from comparison.compared import small_model, texts, without_times, write
+from sightline.app.cli import main
+
+TINY = ["--passes", "1", "--size", "tiny", "--budget", "0"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with rows and a small checkpoint."""
+    folder = tmp_path_factory.mktemp("place")
+    write(folder / "rows.csv", texts(60))
+    small_model(folder / "small")
+    return folder
+
+
+def command(*args: str) -> list[str]:
+    return [sys.executable, "-m", "sightline", "compare", *args, *TINY]
+
+
+def run(place: Path, *args: str, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*args), cwd=place, capture_output=True, text=True, encoding="utf-8", timeout=300, preexec_fn=before
+    )
+
+
+def results(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def whole(place: Path) -> subprocess.CompletedProcess[str]:
+    return run(place, "rows.csv", "--contenders", "majority,tfidf,small", "--seeds", "2", "--out", "whole")
+
+
+def test_the_answer_is_on_stdout_and_the_talk_on_stderr(place: Path, whole: subprocess.CompletedProcess[str]) -> None:
+    assert whole.returncode == 0, whole.stderr
+    found = results(place / "whole")
+    blank, head, *lines = whole.stdout.splitlines()
+    assert blank == "" and head.split()[0] == "accuracy"
+    assert {line.split()[0] for line in lines[:3]} == {"majority", "tfidf", "small"}
+    assert found["verdict"] in whole.stdout and "report  whole/report.html" in whole.stdout
+    assert f"model   whole/winner ({found['best']}" in whole.stdout
+    said = whole.stderr.splitlines()
+    assert said[0] == "Reading rows.csv" and any("the column 'text'" in line for line in said)
+    assert any("in all." in line for line in said) and any(line.startswith("100%  ") for line in said)
+    assert "compare rows.csv --contenders majority,tfidf,small" in found["command"]
+
+
+def test_json_is_one_line_of_the_shape_that_is_documented(
+    place: Path, whole: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(place)
+    args = ["compare", "rows.csv", "--contenders", "majority,tfidf,small", "--seeds", "2", "--out", "whole", *TINY]
+    assert main([*args, "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "is finished" in captured.err or "Reading" in captured.err
+    found = json.loads(captured.out)
+    assert list(found) == ["winner", "verdict", "contenders", "folder"] and captured.out.count("\n") == 1
+    wanted = {"name", "method", "labels", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "train_seconds"}
+    for each in found["contenders"]:
+        assert wanted | {"ms_per_row", "parameters"} <= set(each)
+        assert not any(isinstance(value, list) for value in each.values())
+
+
+def _stop_after(place: Path, folder: str, seconds: float, sign: int) -> subprocess.CompletedProcess[str]:
+    """The command, sent a signal so long after its folder appeared."""
+    args = command("rows.csv", "--contenders", "majority,tfidf,small", "--seeds", "2", "--out", folder)
+    process = subprocess.Popen(args, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not (place / folder / "plan.json").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.send_signal(sign)
+    out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+
+def test_killed_at_random_moments_it_goes_on_to_the_same_results(
+    place: Path, whole: subprocess.CompletedProcess[str]
+) -> None:
+    draw, kills = random.Random(0), 0
+    for _ in range(4):
+        kills += _stop_after(place, "killed", draw.uniform(0.0, 2.0), signal.SIGKILL).returncode == -signal.SIGKILL
+    last = run(place, "rows.csv", "--contenders", "majority,tfidf,small", "--seeds", "2", "--out", "killed")
+    assert last.returncode == 0 and kills >= 1
+    found, wanted = (without_times(results(place / name)) for name in ("killed", "whole"))
+    assert {**found, "folder": ""} == {**wanted, "folder": ""}
+    assert not [path for path in (place / "killed").rglob("*") if "unfinished" in path.name]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_ctrl_c_says_what_is_kept_and_how_to_go_on(place: Path, seconds: float) -> None:
+    done = _stop_after(place, f"stopped-{seconds}", seconds, signal.SIGINT)
+    if done.returncode == 0:
+        pytest.skip("it was finished before it could be stopped")
+    assert done.returncode == 130 and done.stdout == ""
+    assert "Traceback" not in done.stderr
+    *_, kept, stopped = done.stderr.strip().splitlines()
+    assert stopped == "Stopped." and "the same command" in kept
+
+
+def test_a_disk_that_is_full_ends_it_and_loses_nothing(place: Path) -> None:
+    def little() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    args = ["rows.csv", "--contenders", "majority,small", "--seeds", "1", "--out", "full"]
+    done = run(place, *args, before=little)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("sightline: cannot write full/") and "File too large" in last and "goes on" in last
+    assert (place / "full" / "runs" / "majority" / "seed-0.json").is_file()
+    again = run(place, *args)
+    assert again.returncode == 0 and "2 training runs" not in again.stderr and "finished already" in again.stderr
+
+
+def test_a_folder_on_a_read_only_disk_is_named(
+    place: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    assert main(["compare", "rows.csv", "--contenders", "majority", "--out", "/proc/compared", *TINY]) == 2
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert last.startswith("sightline: cannot make the folder /proc/compared: ")
+
+
+def test_all_that_fail_give_exit_code_1(place: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(place)
+    assert main(["compare", "rows.csv", "--contenders", "./none,./neither", "--out", "failed", *TINY]) == 1
+    captured = capsys.readouterr()
+    assert "no contender finished" in captured.err.splitlines()[-1]
+    assert "./none failed: " in captured.err and (place / "failed" / "results.json").is_file()
+
+
+WRONG = [
+    (["rows.csv", "--text", "body"], "'text', 'label'"),
+    (["rows.csv", "--label", "stars"], "'text', 'label'"),
+    (["none.csv"], "none.csv"),
+    (["rows.csv", "--contenders", ""], "no contenders"),
+    (["rows.csv", "--contenders", "tfidff"], "did you mean 'tfidf'"),
+    (["rows.csv", "--size", "vast"], "no size 'vast'"),
+    (["rows.csv", "--budget", "-1"], "budget is -1"),
+    (["rows.csv", "--seeds", "0"], "seeds is 0"),
+    (["rows.csv", "--kind", "colours"], "colours"),
+    (["rows.csv", "--out", "."], "not empty"),
+    (["rows.csv", "--out", "rows.csv"], "is a file"),
+    (["rows.csv", "--test", "rows.csv"], "give files that share no rows"),
+    (["rows.csv", "--dev", "none.csv"], "none.csv"),
+    (["rows.csv", "--colour", "red"], "--colour"),
+]
+
+
+@pytest.mark.parametrize(("args", "says"), WRONG, ids=[" ".join(args) for args, _ in WRONG])
+def test_wrong_use_gives_one_line_and_exit_code_2(
+    place: Path, monkeypatch: Any, capsys: pytest.CaptureFixture[str], args: list[str], says: str
+) -> None:
+    monkeypatch.chdir(place)
+    before = sorted(os.listdir(place))
+    assert main(["compare", *args]) == 2
+    captured = capsys.readouterr()
+    last = captured.err.splitlines()[-1]
+    assert last.startswith("sightline: ") and says in last and captured.out == ""
+    assert sorted(os.listdir(place)) == before, "nothing is written"
