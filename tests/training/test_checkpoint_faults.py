@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -38,6 +39,20 @@ def two_saved(folder: Path) -> list[Path]:
     raise AssertionError
 
 
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two checkpoints, saved once for all tests."""
+    folder = tmp_path_factory.mktemp("prepared")
+    two_saved(folder)
+    return folder
+
+
+@pytest.fixture
+def saved(prepared: Path, tmp_path: Path) -> Path:
+    """A copy of it that may be harmed."""
+    return shutil.copytree(prepared, tmp_path, dirs_exist_ok=True)
+
+
 def flip(path: Path) -> None:
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
@@ -61,22 +76,22 @@ def grow(path: Path) -> None:
 
 @pytest.mark.parametrize("harm", [flip, truncate, empty, grow, Path.unlink])
 @pytest.mark.parametrize("name", FILES)
-def test_a_damaged_newest_falls_back_by_name(tmp_path: Path, name: str, harm: Callable[[Path], None]) -> None:
-    before, newest = two_saved(tmp_path)
+def test_a_damaged_newest_falls_back_by_name(saved: Path, name: str, harm: Callable[[Path], None]) -> None:
+    before, newest = sorted(saved.iterdir())
     harm(newest / name)
     with pytest.warns(UserWarning, match=rf"{newest.name} is damaged \(.*\); going on from {before.name}"):
-        restored = restore(tmp_path, training_of())
+        restored = restore(saved, training_of())
     assert restored is not None and (restored.path, restored.step) == (before, 1)
 
 
-def test_both_damaged_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
-    before, newest = two_saved(tmp_path)
+def test_both_damaged_is_an_error_that_says_what_to_do(saved: Path) -> None:
+    before, newest = sorted(saved.iterdir())
     flip(newest / "weights.safetensors")
     shutil.rmtree(before)
     before.mkdir()
     training = training_of()
     with pytest.raises(CheckpointError, match=f"{newest.name}.*other bytes.*{before.name}.*missing.*remove") as caught:
-        restore(tmp_path, training)
+        restore(saved, training)
     assert "\n" not in str(caught.value) and training.step == 0
 
 
@@ -98,10 +113,9 @@ def fails_at(turn: int, error: int) -> Callable[[int], None]:
 @pytest.mark.parametrize("turn", range(6))
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
 def test_a_disk_that_fails_leaves_the_last_good_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: int, error: int
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turn: int, error: int
 ) -> None:
     """At each of the five files, and at the folder itself."""
-    two_saved(tmp_path)
     before = content(tmp_path)
     monkeypatch.setattr(os, "fsync", fails_at(turn, error))
     with pytest.raises(CheckpointError, match=f"{tmp_path}: {os.strerror(error)}; free some space"):
@@ -111,13 +125,10 @@ def test_a_disk_that_fails_leaves_the_last_good_ones(
     assert restore(tmp_path, training_of()).step == 2
 
 
-def test_a_writer_that_meets_a_full_disk(tmp_path: Path) -> None:
+def test_a_writer_that_meets_a_full_disk(saved: Path, tmp_path: Path) -> None:
     """The real writers, stopped by the system in the middle of a file: no file may grow beyond some bytes."""
-    two_saved(tmp_path)
     before = content(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    import signal
-
     old = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         for limit in (100, 1000, 20_000):
@@ -146,8 +157,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     assert sorted(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
-def test_an_interrupt_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    two_saved(tmp_path)
+def test_an_interrupt_leaves_nothing_behind(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = content(tmp_path)
 
     def interrupt(descriptor: int) -> None:

@@ -57,8 +57,8 @@ def _onednn_products() -> Iterator[None]:
     """Let oneDNN multiply float32 matrices, in place of PyTorch's default library.
 
     PyTorch asks oneDNN only where its user allows it to round to bfloat16. Where the processor has no instructions that
-    would do so, oneDNN computes in float32 all the same, and makes better use of AMD cores: by a twentieth on some, by
-    half on others.
+    would do so, oneDNN computes in float32 all the same, and makes better use of AMD cores: a twentieth faster on some,
+    twice as fast on others.
     """
     settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = settings.fp32_precision
