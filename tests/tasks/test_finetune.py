@@ -18,9 +18,9 @@ from sightline.model.model import Model
 from sightline.tasks.classify import classify
 from sightline.tasks.finetune import FinetuneProgress, Finetuning, finetune
 from sightline.tasks.finetune_config import FinetuneConfig
+from sightline.tasks.metrics import scores as scores_of
 from sightline.tasks.ready import balanced
 from sightline.tasks.scale import Scale, fold_in
-from sightline.tasks.scores import class_scores, number_scores, ranks
 from sightline.text.labelled import Examples
 from tasks.labelled_rows import LABELS, classes, learner, numbers
 
@@ -53,7 +53,7 @@ def test_it_learns_classes(family: str, mask: Mask | None) -> None:
     train, dev = classes(240), classes(60, seed=1)
     model = learner(family, train, mask=mask)
     assert run(model, train, dev).best.scores["accuracy"] > 0.9  # type: ignore[union-attr]
-    assert class_scores(dev.targets, classify(model, dev.texts).array)["accuracy"] > 0.9
+    assert scores_of(dev.targets, classify(model, dev.texts).array)["accuracy"] > 0.9
     assert not model.training and model.new_tensors == () and model.trained_mask == model.mask
 
 
@@ -62,7 +62,7 @@ def test_it_learns_from_pairs(family: str) -> None:
     train, dev = classes(240, pairs=True), classes(60, seed=1, pairs=True)
     model = learner(family, train)
     run(model, train, dev, replace(FAST, passes=8))
-    assert class_scores(dev.targets, classify(model, dev.texts, dev.pairs).array)["accuracy"] > 0.9
+    assert scores_of(dev.targets, classify(model, dev.texts, dev.pairs).array)["accuracy"] > 0.9
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
@@ -72,7 +72,7 @@ def test_numbers_come_back_on_their_own_scale(family: str, tmp_path: Path) -> No
     model = learner(family, train)
     best = run(model, train, dev).best
     found = classify(model, dev.texts).values
-    scores = number_scores(dev.targets, found)
+    scores = scores_of(dev.targets, found)
     assert scores == pytest.approx(dict(best.scores), rel=1e-4)  # type: ignore[union-attr]
     assert scores["pearson"] > 0.95 and scores["rmse"] < 80 and abs(found.mean() - dev.targets.mean()) < 40
     folder = model.save(tmp_path)
@@ -100,7 +100,7 @@ def test_what_was_best_on_dev_is_what_remains() -> None:
     looks = under_way.history
     assert len(looks) == 4 and looks[-1].scores["accuracy"] < 0.1 < looks[0].scores["accuracy"]
     assert under_way.best == max(looks, key=lambda look: (look.scores["accuracy"], -look.scores["log_loss"]))
-    assert class_scores(wrong.targets, classify(model, dev.texts).array) == pytest.approx(
+    assert scores_of(wrong.targets, classify(model, dev.texts).array) == pytest.approx(
         dict(under_way.best.scores), abs=1e-5
     )
 
@@ -180,7 +180,7 @@ def test_windows_read_what_a_cut_would_lose(tmp_path: Path) -> None:
             warnings.simplefilter("ignore")
             under_way = run(model, *far, replace(FAST, passes=10, learning_rate=5e-3, long=long))
             again = load(model.save(tmp_path / long))
-            scores[long] = class_scores(dev.targets, classify(again, far[1].texts).array)["accuracy"]
+            scores[long] = scores_of(dev.targets, classify(again, far[1].texts).array)["accuracy"]
         assert again.long == long and (under_way.cut, under_way.windowed) == ((200, 0) if long == "cut" else (0, 200))
         assert scores[long] == pytest.approx(under_way.best.scores["accuracy"])  # type: ignore[union-attr]
     assert scores["cut"] < 0.6 and scores["windows"] > 0.8
@@ -327,29 +327,6 @@ def test_settings_that_cannot_be_are_named(change: dict[str, object]) -> None:
     (name,) = change
     with pytest.raises(ConfigError, match=name):
         FinetuneConfig(**change)  # type: ignore[arg-type]
-
-
-# Scores
-
-
-def test_scores_are_scikit_learns_and_scipys() -> None:
-    from scipy import stats
-    from sklearn import metrics
-
-    random = numpy.random.default_rng(0)
-    targets, probabilities = random.integers(0, 4, 50), random.dirichlet(numpy.ones(5), 50)
-    found, predicted = class_scores(targets, probabilities), probabilities.argmax(1)
-    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(targets, predicted))
-    assert found["macro_f1"] == pytest.approx(metrics.f1_score(targets, predicted, average="macro"))
-    assert found["log_loss"] == pytest.approx(metrics.log_loss(targets, probabilities, labels=range(5)))
-    truth, values = random.integers(0, 6, 40).astype(float), random.normal(size=40).round(1)
-    scores = number_scores(truth, values)
-    assert scores["pearson"] == pytest.approx(stats.pearsonr(truth, values).statistic)
-    assert scores["spearman"] == pytest.approx(stats.spearmanr(truth, values).statistic)
-    assert scores["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, values))
-    assert scores["mae"] == pytest.approx(metrics.mean_absolute_error(truth, values))
-    assert numpy.array_equal(ranks(truth), stats.rankdata(truth))
-    assert number_scores(truth, numpy.ones(40))["pearson"] == 0.0
 
 
 def test_progress_says_what_a_step_did() -> None:

@@ -45,7 +45,7 @@ class _Rates:
 
 
 def _dev(look: Evaluation) -> str:
-    from sightline.tasks.scores import in_words
+    from sightline.tasks.metrics import in_words
 
     better = " (best so far)" if look.best else ""
     return f"pass {look.passes:g}: training loss {look.loss:.3f}; dev {in_words(look.scores)}{better}"

@@ -161,7 +161,7 @@ def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float)
     from sightline.tasks.classify import answers
     from sightline.tasks.encode import encode, tokenizer_of
     from sightline.tasks.made import made
-    from sightline.tasks.scores import class_scores, number_scores
+    from sightline.tasks.metrics import scores
     from sightline.weights.files import write_json
 
     model, test = under_way.model, rows.test
@@ -170,8 +170,7 @@ def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float)
             tokenizer_of(model), test.texts, test.pairs, limit=under_way.limit, long=model.long, numbers=test.rows
         )
         found = answers(model, encoded)
-        judge: Any = number_scores if rows.labels is None else class_scores
-        scores = judge(test.targets, found)
+        judged = scores(test.targets, found)
     record = made(
         under_way,
         base=request.model if request.new or not Path(request.model).is_dir() else Path(request.model).resolve().name,
@@ -180,7 +179,7 @@ def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float)
         files={"train": request.rows, "dev": request.dev or request.rows, "test": request.test or request.rows},
         columns=(rows.table.text_columns, rows.table.label_column),
         assumed=rows.assumed,
-        test=scores,
+        test=judged,
         seconds=seconds,
     )
     try:
@@ -199,7 +198,7 @@ def _tidy(out: Path) -> None:
 
 
 def _answer(request: Request, record: Mapping[str, Any], *, json: bool) -> None:
-    from sightline.tasks.scores import in_words
+    from sightline.tasks.metrics import in_words
 
     if json:
         told = {name: record[name] for name in ("task", "labels", "rows", "best", "dev", "test", "seconds")}

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from sightline.comparison.contenders import Contender
 from sightline.comparison.learners import Learner, Settings, timed_rows
 from sightline.comparison.measure import forget_peak, peak_memory, row_times
-from sightline.comparison.metrics import scores
 from sightline.comparison.plan import Plan
 from sightline.comparison.rows import Rows
 from sightline.comparison.store import Store
 from sightline.tasks.classify import open_classifier
+from sightline.tasks.metrics import goodness, scores
 from sightline.training.fit import DivergedError
 
 Record = dict[str, Any]
@@ -41,13 +41,6 @@ class Contest:
     def name(self) -> str:
         """The contender's."""
         return self.contender.name
-
-
-def goodness(dev: dict[str, float]) -> tuple[float, float]:
-    """What dev scores are compared by: the main metric, then the finer one."""
-    if "accuracy" in dev:
-        return dev["accuracy"], -dev["log_loss"]
-    return dev["pearson"], -dev["rmse"]
 
 
 def _main(dev: dict[str, float]) -> str:
@@ -108,7 +101,10 @@ def _try_all(contest: Contest) -> Generator[News, None, dict[str, Record]]:
 
 def _said(what: str, record: Record) -> str:
     """`try 3 of 4 (learning_rate 0.0003): dev accuracy 81.2%`"""
-    settings = ", ".join(f"{name} {value:g}" for name, value in record["settings"].items())
+    given = record["settings"].items()
+    settings = ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in given
+    )
     whole = f"{what} ({settings})" if settings else what
     return f"{whole} failed: {record['error']}" if "error" in record else f"{whole}: dev {_main(record['dev'])}"
 

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from sightline.comparison.contend import seed_run
 from sightline.comparison.contenders import Contender
 from sightline.comparison.learners import Learner
-from sightline.comparison.metrics import calibration, confusion
 from sightline.comparison.plan import Plan
 from sightline.comparison.rows import Rows
 from sightline.comparison.store import Store
+from sightline.tasks.metrics import calibration, confusion
 
 POINTS = 2000  # of a scatter plot
 LARGEST_CONFUSION = 200  # classes

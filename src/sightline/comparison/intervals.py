@@ -17,8 +17,8 @@ import numpy
 from numpy.typing import ArrayLike
 
 from sightline.comparison.crossed import Floats, critical, seeds_by_rows, spread, together
-from sightline.comparison.metrics import centred
 from sightline.errors import InputError
+from sightline.tasks.metrics import centred
 
 
 @dataclass(frozen=True, kw_only=True)

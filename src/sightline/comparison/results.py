@@ -13,16 +13,16 @@ from typing import Any
 import numpy
 import torch
 
-from sightline.comparison.contend import goodness, seed_run
+from sightline.comparison.contend import seed_run
 from sightline.comparison.contenders import Contender
 from sightline.comparison.entries import Finished, entry, means
-from sightline.comparison.metrics import correct
 from sightline.comparison.plan import Plan
 from sightline.comparison.predictions import disagreements, predictions
 from sightline.comparison.report import render
 from sightline.comparison.rows import Rows
 from sightline.comparison.store import PREDICTIONS, REPORT, RESULTS, WINNER, Store
 from sightline.comparison.verdict import Entry, Verdict, judge
+from sightline.tasks.metrics import correct, goodness
 from sightline.training.precision import chosen
 
 SCHEMA = 1

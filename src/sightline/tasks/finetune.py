@@ -25,12 +25,13 @@ from torch import Tensor
 from sightline.errors import CheckpointError
 from sightline.model.model import Model
 from sightline.objectives.classify import Classify, Regress
+from sightline.tasks import metrics
 from sightline.tasks.classify import answers, cut_in_words
 from sightline.tasks.encode import Long, encode, longest, tokenizer_of
 from sightline.tasks.finetune_config import FinetuneConfig
+from sightline.tasks.metrics import goodness
 from sightline.tasks.ready import balanced, check_examples, fingerprint, own_memory, taught
 from sightline.tasks.scale import Scale, fold_in
-from sightline.tasks.scores import class_scores, goodness, number_scores
 from sightline.text.labelled import Examples
 from sightline.training.checkpoint import restore, save
 from sightline.training.fit import Progress, Training, fit
@@ -229,9 +230,7 @@ class Finetuning:
         if self.dev is None or self._dev is None:
             return {}
         found = answers(self.model, self._dev)
-        if self.dev.labels is None:
-            return number_scores(self.dev.targets, self.scale.own(found))
-        return class_scores(self.dev.targets, found)
+        return metrics.scores(self.dev.targets, self.scale.own(found) if self.dev.labels is None else found)
 
     def _due(self, look: Evaluation | None) -> bool:
         every = self.config.checkpoint_every

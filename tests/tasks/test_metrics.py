@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
-from sightline.comparison.metrics import (
-    HIGHER_IS_BETTER,
-    MAIN,
+from sightline.errors import InputError
+from sightline.tasks.metrics import (
     accuracy,
     calibration,
     calibration_error,
     confusion,
     correct,
+    goodness,
+    in_words,
     log_loss,
     macro_f1,
     pearson,
@@ -22,7 +23,6 @@ from sightline.comparison.metrics import (
     scores,
     spearman,
 )
-from sightline.errors import InputError
 
 shapes = st.tuples(st.integers(1, 60), st.integers(2, 6), st.integers(0, 10**6))
 
@@ -125,17 +125,19 @@ def test_macro_f1_leaves_out_what_never_occurs() -> None:
     assert macro_f1([0], [[0.1, 0.9]]) == 0.0
 
 
-def test_every_metric_says_which_way_is_better() -> None:
-    classes, numbers = scores([0], [[0.6, 0.4]]), scores([1.0, 2.0], [1.0, 3.0])
-    assert {*classes, *numbers} == set(HIGHER_IS_BETTER)
-    assert MAIN["classes"] in classes
-    assert MAIN["numbers"] in numbers
+def test_goodness_prefers_the_main_metric_and_then_the_finer_one() -> None:
     targets, probabilities = draw(400, 3, 0)
-    good = scores(targets, 0.9 * numpy.eye(3)[targets] + 0.1 / 3)
-    poor = scores(targets, probabilities)
-    for name in poor:
-        if name != "calibration_error":  # being right does not make one calibrated
-            assert (good[name] > poor[name]) == HIGHER_IS_BETTER[name]
+    sure = scores(targets, 0.9 * numpy.eye(3)[targets] + 0.1 / 3)
+    unsure = scores(targets, 0.4 * numpy.eye(3)[targets] + 0.6 / 3)
+    assert goodness(sure) > goodness(unsure) > goodness(scores(targets, probabilities))
+    assert goodness(scores([1.0, 2.0, 4.0], [1.0, 2.0, 5.0])) > goodness(scores([1.0, 2.0, 4.0], [2.0, 1.0, 3.0]))
+    assert goodness({"pearson": 0.5, "rmse": 1.0}) > goodness({"pearson": 0.5, "rmse": 2.0})
+
+
+def test_scores_are_said_in_words() -> None:
+    assert in_words(scores([0, 1], [[0.9, 0.1], [0.2, 0.8]])) == "accuracy 100.0%, macro-F1 1.000, log-loss 0.164"
+    said = in_words(scores([1.0, 2.0, 4.0], [1.5, 2.5, 3.0]))
+    assert said == "Pearson 0.929, Spearman 1.000, error 0.7071 (root mean square)"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ predictions (N,), both real.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy
@@ -20,18 +20,6 @@ from sightline.errors import InputError
 Floats = NDArray[numpy.float64]
 Whole = NDArray[numpy.int64]
 
-MAIN = {"classes": "accuracy", "numbers": "pearson"}
-HIGHER_IS_BETTER = {
-    "accuracy": True,
-    "macro_f1": True,
-    "log_loss": False,
-    "calibration_error": False,
-    "pearson": True,
-    "spearman": True,
-    "rmse": False,
-    "mae": False,
-    "r2": True,
-}
 BINS = 15  # Guo et al. 2017, table 1
 SMALLEST = 1e-15  # a probability of 0 for what happened costs -log of this, about 34.5, not infinity
 
@@ -192,3 +180,19 @@ def scores(targets: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
     if numpy.ndim(predictions) == 2:
         measures = (accuracy, macro_f1, log_loss, calibration_error)
     return {measure.__name__: measure(targets, predictions) for measure in measures}
+
+
+def goodness(scores: Mapping[str, float]) -> tuple[float, float]:
+    """What scores are compared by, larger is better: accuracy or Pearson first, then log-loss or error."""
+    if "accuracy" in scores:
+        return scores["accuracy"], -scores["log_loss"]
+    return scores["pearson"], -scores["rmse"]
+
+
+def in_words(scores: Mapping[str, float]) -> str:
+    """Scores for people: "accuracy 91.2%, macro-F1 0.910, log-loss 0.240"."""
+    if "accuracy" in scores:
+        accuracy, f1, loss = (scores[name] for name in ("accuracy", "macro_f1", "log_loss"))
+        return f"accuracy {accuracy:.1%}, macro-F1 {f1:.3f}, log-loss {loss:.3f}"
+    r, rho, error = (scores[name] for name in ("pearson", "spearman", "rmse"))
+    return f"Pearson {r:.3f}, Spearman {rho:.3f}, error {error:.4g} (root mean square)"
