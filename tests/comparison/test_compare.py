@@ -330,3 +330,8 @@ def test_a_comparison_is_an_iterator_of_events_that_count_up(tmp_path: Path, mod
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1.0)
     assert events[0].what == "reading" and events[-1].what == "finished"
     assert all(event.left is not None for event in events if event.what == "tried")
+
+
+def test_settings_of_any_kind_are_said() -> None:
+    said = contending._said("try 1 of 4", {"settings": {"C": 10.0, "kind": "char"}, "dev": {"pearson": 0.5}})
+    assert said == "try 1 of 4 (C 10, kind char): dev Pearson 0.500"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sightline.comparison.question import Event
     from sightline.comparison.running import Comparison
 
-WAITING = "waiting"
+WAITING, FAILED = "waiting", "failed"
 INDENTED = ("assumed",)
 PRINTED = ("reading", "assumed", "planned", "resumed", "failed")  # of what happens, above the table
 QUIET = ("learning", "known", "finished")  # what plain lines leave out
@@ -28,22 +28,27 @@ class _State:
         self.comparison = comparison
         self.rows = {each.name: {"state": WAITING, "dev": "", "seconds": ""} for each in comparison.contenders}
         self.share, self.left, self.reading = 0.0, "", False
+        self.current: str | None = None  # who is timed, or learns
 
     def take(self, event: Event) -> None:
         from sightline.comparison.question import duration
 
         self.share, self.reading = event.share, event.what == "reading"
         self.left = "" if event.left is None else f"about {duration(event.left)} left"
+        if event.contender != self.current and self.current is not None:
+            before = self.rows[self.current]
+            if before["state"] != FAILED:
+                before["state"] = "done" if before["dev"] else WAITING
+        self.current = event.contender
         if event.contender is None:
             return
         row = self.rows[event.contender]
         if event.what == "failed":
-            row["state"] = "failed"
+            row["state"] = FAILED
         elif event.what in ("timing", "learning"):
             row["state"] = "timing" if event.what == "timing" else event.text
         elif "dev" in event.record:
             dev = event.record["dev"]
-            row["state"] = "done" if "test" in event.record else row["state"]
             row["dev"] = f"{dev['accuracy']:.1%}" if "accuracy" in dev else f"{dev['pearson']:.3f}"
             row["seconds"] = f"{event.record['seconds']:.1f}"
 

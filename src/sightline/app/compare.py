@@ -55,7 +55,7 @@ def _run(comparison: Comparison, *, json: bool) -> None:
     if json:
         talk.answer_json(_short(results))
     else:
-        talk.answer(f"\n{table(results)}\n\n{results['verdict']}\n")
+        talk.answer(f"\n{table(results)}\n\n{talk.wrapped(results['verdict'])}\n")
         talk.answer(f"report  {comparison.folder / 'report.html'}")
         if results["model"] is not None:
             best = results["best"] if results["best"] == results["winner"] else f"{results['best']}, best on dev"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,11 @@ def as_json(value: Any) -> str:
 def answer_json(value: Any) -> None:
     """A JSON value for stdout, on one line."""
     print(as_json(value), flush=True)
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in lines as long as the terminal's; one line where stdout is no terminal."""
+    return textwrap.fill(text, shutil.get_terminal_size().columns) if sys.stdout.isatty() else text
 
 
 def print_what_can_be_printed() -> None:
