@@ -112,9 +112,9 @@ def _take_step(training: Training, steps: Steps) -> Progress:
     began = time.perf_counter()
     batches = steps[training.step]
     rate = learning_rate(training.config, training.step, len(steps))
-    _train_mode(training)
-    training.optimizer.zero_grad(set_to_none=True)
+    training.optimizer.zero_grad(set_to_none=True)  # gradients that others left are not this step's
     try:
+        _train_mode(training)
         weights, means = _backward(training, batches)
         numbers, norm, size = _finite(training, batches, weights, means)
         _update(training, rate, norm, size)
