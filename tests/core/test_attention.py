@@ -291,7 +291,7 @@ def test_a_space_in_the_path_of_pytorch_keeps_its_compiler_from_working(monkeypa
 
 def test_auto_takes_flex_only_where_it_is_sparse_long_and_able(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
-    for name in ("sdpa", "flex"):
+    for name in ("reference", "sdpa", "flex"):
 
         def route(query: Tensor, *rest: object, name: str = name) -> Tensor:
             taken.append(name)
@@ -313,7 +313,8 @@ def test_auto_takes_flex_only_where_it_is_sparse_long_and_able(monkeypatch: pyte
     assert auto() == "flex"
     assert auto(tokens=7) == "sdpa"
     assert auto(Causal()) == auto(Bidirectional()) == auto(SlidingWindow(8)) == "sdpa"
-    assert auto(dropout=0.1) == auto(scored=True) == auto(allowed=True) == auto(learns=True) == "sdpa"
+    assert auto(scored=True) == auto(allowed=True) == auto(learns=True) == "sdpa"
+    assert auto(dropout=0.1) == "reference"
     with torch.no_grad():
         assert auto(learns=True) == "flex"
     monkeypatch.setattr(attention, "flex_is_available", lambda device: False)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sightline.core.activation import activation
 from sightline.core.attention import Attention, AttentionConfig
 from sightline.core.cache import FORGETFUL, LayerCache, StackCache
+from sightline.core.dropout import Dropout
 from sightline.core.linear import Linear
 from sightline.core.mask import Mask
 from sightline.core.sight import Sight
@@ -44,7 +45,7 @@ class Residual(nn.Module):
     def __init__(self, width: int, placement: NormPlacement, norm_eps: float, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, eps=norm_eps)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm_first = placement == "pre"
 
     def forward(self, x: Tensor, layer: Callable[[Tensor], Tensor]) -> Tensor:

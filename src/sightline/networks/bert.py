@@ -16,6 +16,7 @@ from sightline.core.attention import AttentionConfig
 from sightline.core.block import Block, BlockConfig, Stack
 from sightline.core.cache import FORGETFUL, StackCache
 from sightline.core.coordinates import Coordinates
+from sightline.core.dropout import Dropout
 from sightline.core.position import LearnedPositions
 from sightline.core.sight import Sight
 from sightline.networks.check import check_config
@@ -77,7 +78,7 @@ class BertEmbeddings(nn.Module):
         self.positions = LearnedPositions(config.positions, config.width, config.position_offset)
         self.token_types = nn.Embedding(config.token_types, config.width) if config.token_types else None
         self.norm = nn.LayerNorm(config.width, eps=config.norm_eps)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, tokens: Tensor, at: Coordinates) -> Tensor:
         x = self.tokens(tokens)

@@ -15,6 +15,7 @@ from sightline.core.attention import AttentionConfig
 from sightline.core.block import Block, BlockConfig, Stack
 from sightline.core.cache import FORGETFUL, StackCache
 from sightline.core.coordinates import Coordinates
+from sightline.core.dropout import Dropout
 from sightline.core.position import LearnedPositions
 from sightline.core.sight import Sight
 from sightline.networks.check import check_config
@@ -80,7 +81,7 @@ class Gpt2Embeddings(nn.Module):
         super().__init__()
         self.tokens = TokenEmbedding(config.vocabulary, config.width)
         self.positions = LearnedPositions(config.positions, config.width)
-        self.dropout = nn.Dropout(config.embedding_dropout)
+        self.dropout = Dropout(config.embedding_dropout)
 
     def forward(self, tokens: Tensor, at: Coordinates) -> Tensor:
         return self.dropout(self.tokens(tokens) + self.positions(at))

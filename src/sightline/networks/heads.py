@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sightline.core.activation import activation
 from sightline.core.coordinates import Coordinates
+from sightline.core.dropout import Dropout
 from sightline.core.linear import Linear, PackedWeight, linear
 from sightline.networks.embedding import TokenEmbedding
 
@@ -129,7 +130,7 @@ class SequenceHead(nn.Module):
         super().__init__()
         self.pooler = pooler
         self.pooling: Pooling = pooling or self.usual_pooling
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = Linear(width, labels, bias)
 
     @property
@@ -147,7 +148,7 @@ class TokenHead(nn.Module):
 
     def __init__(self, width: int, labels: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.output = Linear(width, labels)
 
     def forward(self, hidden: Tensor, at: Coordinates | None = None) -> Tensor:
