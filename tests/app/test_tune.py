@@ -177,6 +177,18 @@ def test_a_classifier_goes_on_with_its_own_head(
     assert torch.allclose(before.output.weight, after.output.weight, atol=1e-6)  # type: ignore[union-attr,arg-type]
 
 
+def test_where_somebody_watches_there_is_a_bar(
+    files: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("TERM", "xterm")
+    assert main(["tune", files["bert"], files["classes"], "--passes", "2", "--out", str(tmp_path / "out")]) == 0
+    captured = capsys.readouterr()
+    assert re.search(r"loss \d\.\d{3} · \d+ rows/s · 0:0\d left · dev \d", captured.err)
+    assert "pass 2: training loss" in captured.err and captured.out.startswith("dev ")
+
+
 # What interrupts it
 
 
@@ -293,7 +305,7 @@ def test_no_room_for_the_result_loses_no_training(
         (["--out", "{file}"], "is a file; name a folder"),
         (["--out", "{full}"], "holds other things (notes.txt)"),
         (["--out", "{full}", "--resume"], "holds other things (notes.txt)"),
-        (["--out", "{file}/inside"], "Not a directory"),
+        (["--out", "{file}/inside"], "file is no folder that you may write to"),
         (["--out", "{new}", "--label", "lable"], "no column 'lable'"),
         (["--out", "{new}", "--freeze", "some"], "--freeze is 'some'; give a number of layers, or all"),
         (["--out", "{new}", "--freeze", "7"], "the model has 1 blocks"),

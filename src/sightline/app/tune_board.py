@@ -51,6 +51,15 @@ def _dev(look: Evaluation) -> str:
     return f"pass {look.passes:g}: training loss {look.loss:.3f}; dev {in_words(look.scores)}{better}"
 
 
+def _best(under_way: Finetuning) -> str:
+    """The main score of the best look at dev so far, or nothing."""
+    best = under_way.best
+    if best is None or not best.scores:
+        return ""
+    scores = best.scores
+    return f" · dev {scores['accuracy']:.1%}" if "accuracy" in scores else f" · dev {scores['pearson']:.3f}"
+
+
 @contextmanager
 def board(under_way: Finetuning) -> Iterator[Show]:
     """Gives a function that shows a step, on stderr."""
@@ -65,17 +74,18 @@ def board(under_way: Finetuning) -> Iterator[Show]:
         TextColumn("Training"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3f} · {task.fields[rows]:.0f} rows/s · {task.fields[left]} left"),
+        TextColumn(
+            "loss {task.fields[loss]:.3f} · {task.fields[rows]:.0f} rows/s · {task.fields[left]} left{task.fields[dev]}"
+        ),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         total, done = len(under_way.steps), under_way.training.step
-        task = bar.add_task("", total=total, completed=done, loss=0.0, rows=0.0, left="–:––")
+        task = bar.add_task("", total=total, completed=done, loss=0.0, rows=0.0, left="–:––", dev=_best(under_way))
 
         def show(progress: FinetuneProgress) -> None:
             rates.take(progress)
-            bar.update(
-                task, completed=progress.step, loss=rates.loss, rows=rates.rows, left=rates.left(progress), refresh=True
-            )
+            shown = {"loss": rates.loss, "rows": rates.rows, "left": rates.left(progress), "dev": _best(under_way)}
+            bar.update(task, completed=progress.step, **shown)
             if progress.evaluation is not None:
                 bar.console.print(_dev(progress.evaluation), highlight=False, markup=False)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import ConfigError
+from sightline.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from sightline.tasks.finetune_config import FinetuneConfig
@@ -99,6 +100,8 @@ def check_out(request: Request) -> bool:
         if request.resume:
             return True
         raise ConfigError(f"{out} holds a model that was tuned before; name another folder with --out")
+    if names == {CHECKPOINTS} and not any((out / CHECKPOINTS).iterdir()):
+        return False  # one that was begun and came to nothing
     if CHECKPOINTS in names:
         if request.resume:
             return False
@@ -108,4 +111,7 @@ def check_out(request: Request) -> bool:
     if names:
         there = ", ".join(sorted(names)[:3]) + (" …" if len(names) > 3 else "")
         raise ConfigError(f"{out} holds other things ({there}); name a new folder with --out")
+    above = next(place for place in (out, *out.absolute().parents) if place.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise CheckpointError(f"cannot make {out}: {above} is no folder that you may write to; choose another --out")
     return False

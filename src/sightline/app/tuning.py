@@ -117,9 +117,9 @@ def _say_plan(request: Request, under_way: Finetuning) -> None:
     )
     rows = len(set(under_way.steps.numbers))
     if under_way.cut:
+        whole = "" if under_way.paired else "; --long windows reads them whole"
         talk.say(
-            f"note: {under_way.cut:,} of {rows:,} training rows have more than {under_way.limit} tokens and are cut;"
-            " --long windows reads them whole"
+            f"note: {under_way.cut:,} of {rows:,} training rows have more than {under_way.limit} tokens and are cut{whole}"
         )
     if under_way.windowed:
         talk.say(
@@ -146,14 +146,15 @@ def _train(request: Request, under_way: Finetuning) -> None:
     except CheckpointError as error:
         raise CheckpointError(f"{error}; then go on with: {request.again()}") from error
     except KeyboardInterrupt:  # a second Ctrl-C, which would not wait
-        _say_how_to_go_on(request, "Interrupted within a step; the last checkpoint")
+        _say_how_to_go_on(request, "Interrupted within a step; what was saved before")
         raise
     _say_how_to_go_on(request, f"Saved after step {under_way.training.step:,} of {len(under_way.steps):,}")
     raise typer.Exit(INTERRUPTED)
 
 
 def _say_how_to_go_on(request: Request, saved: str) -> None:
-    talk.say(f"{saved} is in {request.out / CHECKPOINTS}. To go on:\n  {request.again()}")
+    if any((request.out / CHECKPOINTS).iterdir()):
+        talk.say(f"{saved} is in {request.out / CHECKPOINTS}. To go on:\n  {request.again()}")
 
 
 def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float) -> dict[str, Any]:
@@ -234,6 +235,10 @@ def tune_rows(request: Request, *, json: bool = False) -> None:
         raise CheckpointError(f"cannot make the folder {checkpoints}: {error.strerror}") from error
     started = time.perf_counter()
     _train(request, under_way)
-    record = _finish(request, rows, under_way, time.perf_counter() - started)
+    try:
+        record = _finish(request, rows, under_way, time.perf_counter() - started)
+    except KeyboardInterrupt:
+        _say_how_to_go_on(request, "All steps are done; their checkpoint")
+        raise
     _tidy(request.out)
     return _answer(request, record, json=json)

@@ -82,6 +82,7 @@ class Finetuning:
     """A fine-tuning under way: what is learned from, how, and what came of it so far.
 
     history  every look at dev
+    paired   whether rows are pairs of texts
     cut      how many training texts lost their end; windowed: how many are read in windows
     resumed  at which step an earlier run was taken up; None: this one is new
 
@@ -109,6 +110,7 @@ class Finetuning:
         self._dev = None
         if dev is not None:
             self._dev = encode(tokenizer, dev.texts, dev.pairs, limit=self.limit, long=long, numbers=dev.rows)
+        self.paired = train.pairs is not None
         self.scale = Scale.of(train)
         targets = self.scale.standard(train.targets)
         own_memory(model)
