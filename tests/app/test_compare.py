@@ -179,3 +179,25 @@ def test_wrong_use_gives_one_line_and_exit_code_2(
     last = captured.err.splitlines()[-1]
     assert last.startswith("sightline: ") and says in last and captured.out == ""
     assert sorted(os.listdir(place)) == before, "nothing is written"
+
+
+@pytest.mark.slow
+def test_a_file_of_two_gigabytes_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    rows, filler = tmp_path / "rows.csv", "and it went on and on " * 90
+    with rows.open("w", encoding="utf-8") as file:
+        file.write("text,label\n")
+        number = 0
+        while file.tell() < 2**31:
+            file.writelines(f"Row {number + i} {filler},{'good' if i % 2 else 'bad'}\n" for i in range(1000))
+            number += 1000
+    args = ["rows.csv", "--rows", "500", "--contenders", "majority,tfidf", "--seed", "7", "--out", "out"]
+    with (tmp_path / "said").open("w") as talk:
+        process = subprocess.Popen(command(*args), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=talk)
+        _, status, used = os.wait4(process.pid, 0)
+    said = (tmp_path / "said").read_text(encoding="utf-8")
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, said
+    assert f"500 of {number:,} labelled rows, drawn with seed 7." in said
+    assert used.ru_maxrss < 1_500_000, f"{used.ru_maxrss} KiB"  # torch alone takes a third of it
+    found = results(tmp_path / "out")
+    assert found["data"]["rows"]["sampled_from"] == number and found["data"]["rows"]["train"] < 500

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WAITING, FAILED = "waiting", "failed"
 INDENTED = ("assumed",)
 PRINTED = ("reading", "assumed", "planned", "resumed", "failed")  # of what happens, above the table
-QUIET = ("learning", "known", "finished")  # what plain lines leave out
+QUIET = ("preparing", "learning", "known", "finished")  # what plain lines leave out
 
 
 class _State:
@@ -45,8 +45,8 @@ class _State:
         row = self.rows[event.contender]
         if event.what == "failed":
             row["state"] = FAILED
-        elif event.what in ("timing", "learning"):
-            row["state"] = "timing" if event.what == "timing" else event.text
+        elif event.what in ("preparing", "timing", "learning"):
+            row["state"] = event.text if event.what == "learning" else event.what
         elif "dev" in event.record:
             dev = event.record["dev"]
             row["dev"] = f"{dev['accuracy']:.1%}" if "accuracy" in dev else f"{dev['pearson']:.3f}"

@@ -39,21 +39,32 @@ MOST_TOKENS = 512
 TIMED_BATCHES = 12  # of a first timing; the first third is not counted
 
 
-def _tokenizer(fresh: Fresh, rows: Rows) -> Tokenizer:
-    tokenizer = learn_tokenizer(rows.texts(), kind=fresh.tokens, vocabulary=LARGEST_VOCABULARY)
-    if fresh.tokens == "bytelevel-bpe":  # nothing of its own parts the texts of a pair
-        end, id = tokenizer.special.names["eos"], tokenizer.special.eos_id
-        tokenizer.backend.post_processor = processors.TemplateProcessing(
-            single=["$A:0"], pair=["$A:0", f"{end}:0", "$B:0"], special_tokens=[(end, id)]
-        )
-    return tokenizer
-
-
 def _lengths(tokenizer: Tokenizer, rows: Rows) -> list[int]:
+    """Tokens of each training row."""
     inputs = (
         rows.train.texts if rows.train.pairs is None else list(zip(rows.train.texts, rows.train.pairs, strict=True))
     )
     return [len(row.ids) for row in tokenizer.backend.encode_batch_fast(inputs)]
+
+
+class Tokenizers:
+    """The tokenizers of new networks: learned from the training rows, once for all networks that split texts alike."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._known: dict[str, tuple[Tokenizer, list[int]]] = {}
+
+    def of(self, fresh: Fresh) -> tuple[Tokenizer, list[int]]:
+        """The tokenizer, and how many tokens it makes of each training row."""
+        if fresh.tokens not in self._known:
+            tokenizer = learn_tokenizer(self.rows.texts(), kind=fresh.tokens, vocabulary=LARGEST_VOCABULARY)
+            if fresh.tokens == "bytelevel-bpe":  # nothing of its own parts the texts of a pair
+                end, id = tokenizer.special.names["eos"], tokenizer.special.eos_id
+                tokenizer.backend.post_processor = processors.TemplateProcessing(
+                    single=["$A:0"], pair=["$A:0", f"{end}:0", "$B:0"], special_tokens=[(end, id)]
+                )
+            self._known[fresh.tokens] = tokenizer, _lengths(tokenizer, self.rows)
+        return self._known[fresh.tokens]
 
 
 class NetworkLearner:
@@ -61,28 +72,19 @@ class NetworkLearner:
 
     seeded, prepared = True, 0.0
 
-    def __init__(self, rows: Rows, contender: Contender, size: str) -> None:
-        self.rows, self.contender, self.size = rows, contender, size
+    def __init__(self, rows: Rows, contender: Contender, size: str, tokenizers: Tokenizers) -> None:
+        self.rows, self.contender, self.size, self.tokenizers = rows, contender, size, tokenizers
 
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """Of a new network: learned once, for all its seeds."""
-        return _tokenizer(self.contender.source, self.rows)  # type: ignore[arg-type]  # asked for new networks only
-
-    @cached_property
-    def positions(self) -> int:
-        """Tokens that a new network reads of a text: as many as nearly all training rows have."""
-        wanted = int(numpy.percentile(_lengths(self.tokenizer, self.rows), 99.5))
-        return min(max(32, -(-wanted // 32) * 32), MOST_TOKENS)
+    def _new(self, fresh: Fresh, seed: int) -> Model:
+        """A new network, with as many positions as nearly all training rows need."""
+        tokenizer, lengths = self.tokenizers.of(fresh)
+        wanted = int(numpy.percentile(lengths, 99.5))
+        positions = min(max(32, -(-wanted // 32) * 32), MOST_TOKENS)
+        return build(fresh.family, self.size, tokenizer=tokenizer, heads=(), positions=positions, seed=seed)
 
     def _model(self, seed: int) -> Model:
         source, mask = self.contender.source, self.contender.mask
-        if isinstance(source, Fresh):
-            model = build(
-                source.family, self.size, tokenizer=self.tokenizer, heads=(), positions=self.positions, seed=seed
-            )
-        else:
-            model = load(source)
+        model = self._new(source, seed) if isinstance(source, Fresh) else load(source)
         if mask is not None:
             model = model.with_mask(mask)
         return with_classifier(model, self.rows.labels, seed=seed)
@@ -104,8 +106,12 @@ class NetworkLearner:
 
     def notes(self) -> list[str]:
         """How many training texts are longer than what it reads."""
-        limit = longest(self._first, None)
-        cut = sum(length > limit for length in _lengths(tokenizer_of(self._first), self.rows))
+        limit, source = longest(self._first, None), self.contender.source
+        if isinstance(source, Fresh):
+            _, lengths = self.tokenizers.of(source)
+        else:
+            lengths = _lengths(tokenizer_of(self._first), self.rows)
+        cut = sum(length > limit for length in lengths)
         if not cut:
             return []
         name, are = self.contender.name, "is" if cut == 1 else "are"
@@ -136,10 +142,10 @@ class NetworkLearner:
         return ModelClassifier(model)
 
 
-def learner_of(contender: Contender, rows: Rows, size: str) -> Learner:
+def learner_of(contender: Contender, rows: Rows, size: str, tokenizers: Tokenizers) -> Learner:
     """How this contender learns from these rows; `size` is that of new networks."""
     if contender.kind == "network":
-        return NetworkLearner(rows, contender, size)
+        return NetworkLearner(rows, contender, size, tokenizers)
     if contender.kind == "frozen":
         return FrozenLearner(rows, contender)
     return MajorityLearner(rows) if contender.source == "majority" else TfidfLearner(rows)

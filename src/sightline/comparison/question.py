@@ -14,8 +14,9 @@ from sightline.model.families import sized
 from sightline.text.labelled import Kind
 
 What = Literal[
-    "reading", "assumed", "timing", "planned", "resumed", "learning", "tried", "judged", "known", "failed", "finished"
-]
+    "reading", "assumed", "preparing", "timing", "planned", "resumed", "learning", "tried", "judged", "known",
+    "failed", "finished",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

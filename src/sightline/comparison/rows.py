@@ -100,7 +100,7 @@ def _left_out(table: Table) -> list[str]:
     counts = {
         f"{table.empty:,} without text": table.empty,
         f"{table.unlabelled:,} without label": table.unlabelled,
-        f"{table.duplicates:,} that repeat an earlier one": table.duplicates,
+        f"{table.duplicates:,} that repeat{'s' * (table.duplicates == 1)} an earlier one": table.duplicates,
     }
     if left := [what for what, count in counts.items() if count]:
         said.append(f"Left out of {table.read:,} rows in {name}: {', '.join(left)}.")
@@ -126,10 +126,11 @@ def _divide(
 ) -> tuple[Examples, ...]:
     """Training, dev and test rows: what was not given is set apart of the first."""
     held = 0.1 if len(train) >= FEW else 0.2
+    alike = "each class" if train.labels is not None else "small and large numbers"
     if dev is None and test is None:
         parts = split(train, (1 - held - held * 0.75, held * 0.75, held), seed)
         assumed.append(
-            f"Split at random with seed {seed}, each class in the same share: {len(parts[0]):,} rows to learn from,"
+            f"Split at random with seed {seed}, {alike} in the same share: {len(parts[0]):,} rows to learn from,"
             f" {len(parts[1]):,} to choose settings on (dev), {len(parts[2]):,} to judge on (test)."
         )
         return tuple(train.take(part) for part in parts)

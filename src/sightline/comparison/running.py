@@ -17,7 +17,7 @@ from sightline.comparison.contend import Contest, contend
 from sightline.comparison.contenders import Contender, parse_all
 from sightline.comparison.entries import collect
 from sightline.comparison.learners import Learner
-from sightline.comparison.networks import learner_of
+from sightline.comparison.networks import Tokenizers, learner_of
 from sightline.comparison.pace import Pace
 from sightline.comparison.plan import Cost, Plan, decide
 from sightline.comparison.question import Event, Question, What, duration
@@ -87,10 +87,12 @@ class Comparison:
 
     def _learners(self, rows: Rows, store: Store) -> Generator[Event, None, Learners]:
         learners: Learners = {}
+        tokenizers = Tokenizers(rows)
         for contender in self.contenders:
             if contender.name not in self._failed:
+                yield self._event("preparing", f"Preparing {contender.name}", contender.name)
                 try:
-                    learner = learner_of(contender, rows, self.question.size)
+                    learner = learner_of(contender, rows, self.question.size, tokenizers)
                     str(learner.method)  # what cannot be loaded fails here, not after hours
                     learners[contender.name] = learner
                 except Exception as error:
