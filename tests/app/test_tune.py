@@ -115,7 +115,7 @@ def test_how_it_was_made_is_beside_it(files: dict[str, str], tmp_path: Path) -> 
     assert one["columns"] == {"text": ["text"], "label": "label"} and one["labels"] == list(LABELS)
     assert sum(one["rows"].values()) <= 100 and len(one["sha256_of_rows"]["test"]) == 64  # type: ignore[attr-defined,index]
     assert one["config"]["class_weights"] == "balanced" and len(one["history"]) == 2  # type: ignore[index,arg-type]
-    assert {"accuracy", "macro_f1", "log_loss"} == one["dev"].keys() == one["test"].keys()  # type: ignore[attr-defined]
+    assert {"accuracy", "macro_f1", "log_loss"} <= one["dev"].keys() == one["test"].keys()  # type: ignore[attr-defined]
     assert one["versions"]["torch"] == torch.__version__.split("+")[0] or "+" in one["versions"]["torch"]  # type: ignore[index]
 
 

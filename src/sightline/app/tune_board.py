@@ -74,18 +74,16 @@ def board(under_way: Finetuning) -> Iterator[Show]:
         TextColumn("Training"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(
-            "loss {task.fields[loss]:.3f} · {task.fields[rows]:.0f} rows/s · {task.fields[left]} left{task.fields[dev]}"
-        ),
+        TextColumn("{task.fields[said]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         total, done = len(under_way.steps), under_way.training.step
-        task = bar.add_task("", total=total, completed=done, loss=0.0, rows=0.0, left="–:––", dev=_best(under_way))
+        task = bar.add_task("", total=total, completed=done, said="")
 
         def show(progress: FinetuneProgress) -> None:
             rates.take(progress)
-            shown = {"loss": rates.loss, "rows": rates.rows, "left": rates.left(progress), "dev": _best(under_way)}
-            bar.update(task, completed=progress.step, **shown)
+            said = f"loss {rates.loss:.3f} · {rates.rows:.0f} rows/s · {rates.left(progress)} left{_best(under_way)}"
+            bar.update(task, completed=progress.step, said=said, refresh=True)
             if progress.evaluation is not None:
                 bar.console.print(_dev(progress.evaluation), highlight=False, markup=False)
 

@@ -119,7 +119,8 @@ def _say_plan(request: Request, under_way: Finetuning) -> None:
     if under_way.cut:
         whole = "" if under_way.paired else "; --long windows reads them whole"
         talk.say(
-            f"note: {under_way.cut:,} of {rows:,} training rows have more than {under_way.limit} tokens and are cut{whole}"
+            f"note: {under_way.cut:,} of {rows:,} training rows have more than {under_way.limit} tokens and are cut"
+            + whole
         )
     if under_way.windowed:
         talk.say(
