@@ -17,6 +17,7 @@ from sightline.model.load import build, load
 from sightline.model.model import Model
 from sightline.networks.heads import POOLINGS, Pooling, SequenceHead, pooled
 from sightline.tasks.abilities import abilities
+from sightline.tasks.describe import describe
 from sightline.weights.files import read_json
 
 LABELS = ("bad", "so-so", "good")
@@ -140,6 +141,15 @@ def test_a_pooling_that_means_nothing_is_refused() -> None:
     blind = with_classifier(tiny("bert"), LABELS).with_mask(Causal())
     assert "the first token" in abilities(blind)["classify"].how
     assert abilities(with_classifier(tiny("bert"), LABELS, pooling="mean").with_mask(Causal()))["classify"].can
+
+
+def test_what_it_can_do_is_said_of_numbers_too() -> None:
+    model = with_classifier(tiny("bert"), None)
+    assert abilities(model)["classify"].how.startswith("a number for a text, by head")
+    assert describe(model).objective == "regression"
+    assert abilities(with_classifier(model, LABELS))["classify"].how.startswith(
+        "a text into 3 labels (bad, so-so, good)"
+    )
 
 
 @pytest.mark.parametrize(

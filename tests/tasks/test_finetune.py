@@ -307,6 +307,13 @@ def test_rows_that_do_not_fit_the_model_are_named() -> None:
         Finetuning(model.with_mask(Causal()), train, None, FAST)
 
 
+@pytest.mark.parametrize("change", [{"class_weights": "balanced"}, {"label_smoothing": 0.1}], ids=str)
+def test_numbers_have_no_classes_to_weigh(change: dict[str, object]) -> None:
+    train = numbers(12)
+    with pytest.raises(ConfigError, match="the rows have numbers"):
+        Finetuning(learner("bert", train), train, None, replace(FAST, **change))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "change",
     [

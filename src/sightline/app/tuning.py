@@ -75,11 +75,16 @@ def _say_classes(rows: Rows, request: Request) -> None:
         )
 
 
+def _has_head(model: Model, labels: tuple[str, ...] | None) -> bool:
+    """Whether the model sorts rows into these classes already, one of them each."""
+    one_each = model.problem_type in (None, "single_label_classification")
+    return "classifier" in model.heads and one_each and labels is not None and model.labels == labels
+
+
 def _start(request: Request, rows: Rows) -> Model:
     """The model to teach, with a head for these rows."""
     from sightline.core.mask import Mask
     from sightline.model.heads import with_classifier
-    from sightline.model.model import Model
     from sightline.tasks.fresh import fresh_model, part_pairs
 
     mask = None if request.mask is None else Mask.parse(request.mask)
@@ -100,8 +105,7 @@ def _start(request: Request, rows: Rows) -> Model:
         model = open_model(request.model, device=request.device, mask=request.mask)
         if rows.train.pairs is not None and model.tokenizer is not None and part_pairs(model.tokenizer):
             talk.say("The tokenizer puts nothing between the texts of a pair; its end-of-text token parts them now.")
-    known = model.labels == rows.labels is not None and "classifier" in model.heads and request.pooling is None
-    if known and isinstance(model, Model):
+    if _has_head(model, rows.labels) and request.pooling is None:
         talk.say("The model knows these classes, in this order: it goes on with the head that it has.")
         return model
     model = with_classifier(model, rows.labels, pooling=request.pooling, seed=request.seed)  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ import numpy
 import torch
 from torch import Tensor
 
-from sightline.errors import CheckpointError
+from sightline.errors import CheckpointError, ConfigError
 from sightline.model.model import Model
 from sightline.objectives.classify import Classify, Regress
 from sightline.tasks import metrics
@@ -101,6 +101,10 @@ class Finetuning:
         resume: bool = False,
     ) -> None:
         check_examples(model, train, dev)
+        if train.labels is None and (config.class_weights is not None or config.label_smoothing):
+            raise ConfigError(
+                "class_weights and label_smoothing are for classes, and the rows have numbers; leave them out"
+            )
         self.model, self.dev, self.config = model, dev, config
         self.folder = None if folder is None else Path(folder)
         self.limit, tokenizer = longest(model, config.max_length), tokenizer_of(model)
