@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -335,3 +336,25 @@ def test_a_comparison_is_an_iterator_of_events_that_count_up(tmp_path: Path, mod
 def test_settings_of_any_kind_are_said() -> None:
     said = contending._said("try 1 of 4", {"settings": {"C": 10.0, "kind": "char"}, "dev": {"pearson": 0.5}})
     assert said == "try 1 of 4 (C 10, kind char): dev Pearson 0.500"
+
+
+def _keys(value: Any, names: set[str]) -> set[str]:
+    """Every key in a JSON value, but those that are names of classes or contenders."""
+    if isinstance(value, list):
+        return set().union(*(_keys(each, names) for each in value))
+    if isinstance(value, dict):
+        return (set(value) - names).union(*(_keys(each, names) for each in value.values()))
+    return set()
+
+
+def test_every_key_that_is_written_is_documented(finished: dict[str, Any], tmp_path: Path) -> None:
+    numbers = write(tmp_path / "rows.csv", [(text, f"{len(text) + 0.5}") for text, _ in texts(60)])
+    other = compare(numbers, contenders=["majority", "tfidf"], out=tmp_path / "out", **SMALL).results()
+    section = (
+        (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8").split("## results.json")[1]
+    )
+    documented = {word.strip('"') for word in re.findall(r"`([^`]+)`", section)}
+    for results in (finished, other):
+        names = {each["name"] for each in results["contenders"]} | set(results["data"]["labels"] or ())
+        assert _keys(results, names) <= documented
+    assert set(polars.read_parquet(Path(finished["folder"]) / "predictions.parquet").columns) <= documented

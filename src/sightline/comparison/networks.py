@@ -29,13 +29,14 @@ from sightline.model.load import build, load
 from sightline.model.model import Model
 from sightline.tasks.classify import ModelClassifier
 from sightline.tasks.encode import longest, tokenizer_of
-from sightline.tasks.finetune import Finetuning
+from sightline.tasks.finetune import FinetuneProgress, Finetuning
 from sightline.tasks.finetune_config import FinetuneConfig
 from sightline.text.learn import learn_tokenizer
 from sightline.text.tokenizer import Tokenizer
 
 LARGEST_VOCABULARY = 8000
 MOST_TOKENS = 512
+FEWEST_TIMED, MOST_SECONDS = 4, 5.0  # a large network is timed by fewer batches: the timing is of the budget too
 TIMED_BATCHES = 12  # of a first timing; the first third is not counted
 
 
@@ -126,7 +127,11 @@ class NetworkLearner:
         started = time.perf_counter()
         model = self._model(0)
         a_run = time.perf_counter() - started
-        steps = list(Finetuning(model, some, None, config).run())
+        steps: list[FinetuneProgress] = []
+        for step in Finetuning(model, some, None, config).run():
+            steps.append(step)
+            if len(steps) >= FEWEST_TIMED and time.perf_counter() - started > MOST_SECONDS:
+                break
         # The median: a computer that is busy elsewhere, or meets a size for the first time, makes single steps slow.
         a_row = float(numpy.median([step.seconds / step.rows for step in steps[len(steps) // 3 :]]))
         return Cost(a_run=2 * a_run, a_row=a_row, runs=len(LEARNING_RATES) + seeds - 1)

@@ -119,6 +119,7 @@ def assemble(
         "held_equal": _held_equal(plan, finished, rows),
         "protocol": {
             "metric": "pearson" if rows.labels is None else "accuracy",
+            "seed": seed,
             "seeds": plan.seeds,
             "passes": plan.passes,
             "learning_rates": list(plan.learning_rates),

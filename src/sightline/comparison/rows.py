@@ -28,6 +28,7 @@ class Rows:
 
     train, dev, test  labelled rows; their class ids mean the same
     table             where they came from
+    files             the files that dev and test rows were given in; None for what was set apart
     assumed           one sentence for each thing that was decided and not asked for
     """
 
@@ -35,6 +36,7 @@ class Rows:
     dev: Examples
     test: Examples
     table: Table
+    files: tuple[str | None, str | None]
     assumed: tuple[str, ...]
 
     @property
@@ -70,6 +72,8 @@ class Rows:
         words = [len(text.split()) + len(pair.split()) for text, pair in zip(texts, pairs, strict=True)]
         return {
             "file": Path(table.name).name,  # results are shown around, and where a file lies is nobody's business
+            "dev_file": self.files[0],
+            "test_file": self.files[1],
             "text": list(table.text_columns),
             "label": table.label_column,
             "kind": "numbers" if self.labels is None else "classes",
@@ -185,4 +189,11 @@ def read_rows(
     for name, part in zip(("training", "dev", "test"), parts, strict=True):
         if not len(part):
             raise InputError(f"there is no {name} row left in {table.name}; give more rows")
-    return Rows(train=parts[0], dev=parts[1], test=parts[2], table=table, assumed=tuple(assumed))
+    return Rows(
+        train=parts[0],
+        dev=parts[1],
+        test=parts[2],
+        table=table,
+        files=(None if dev is None else Path(dev).name, None if test is None else Path(test).name),
+        assumed=tuple(assumed),
+    )

@@ -194,7 +194,7 @@ class Comparison:
         learners, plan, rows = yield from self._prepare(rows, store)
         if learners:
             networks = any(one.kind == "network" and one.name in learners for one in self.contenders)
-            yield self._event("planned", _planned(plan, networks))
+            yield self._event("planned", _planned(plan, networks, asked.budget if asked.passes is None else None))
         if kept:
             yield self._event("resumed", f"Going on: {_tries(kept)} finished already.")
         yield from self._learn(learners, rows, plan, store)
@@ -216,8 +216,10 @@ def _tries(count: int) -> str:
     return "one training run is" if count == 1 else f"{count} training runs are"
 
 
-def _planned(plan: Plan, networks: bool) -> str:
+def _planned(plan: Plan, networks: bool, budget: float | None) -> str:
     passes = f"{plan.passes} pass{'es' if plan.passes > 1 else ''} over {plan.rows:,} rows, " if networks else ""
     tries = f"{len(plan.learning_rates)} tries and {plan.seeds} seed{'s' if plan.seeds > 1 else ''}"
-    who = "network" if networks else "contender"
-    return f"Every {who}: {passes}{tries}. About {duration(plan.seconds)} in all."
+    who, least = "network" if networks else "contender", ""
+    if budget is not None and plan.seconds > 60 * budget:
+        least = f", more than the budget of {budget:g} minutes: less would tell nothing"
+    return f"Every {who}: {passes}{tries}. About {duration(plan.seconds)} in all{least}."
