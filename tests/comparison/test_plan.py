@@ -10,7 +10,9 @@ SIZES = {"dev": 100, "test": 100, "seeds": 3}
 
 
 def test_without_a_budget_everyone_reads_everything() -> None:
-    plan = decide({"a": Cost(a_row=0.01, runs=6), "b": Cost(a_row=0.02, runs=6)}, train=1000, budget=None, passes=None, **SIZES)
+    plan = decide(
+        {"a": Cost(a_row=0.01, runs=6), "b": Cost(a_row=0.02, runs=6)}, train=1000, budget=None, passes=None, **SIZES
+    )
     assert (plan.rows, plan.passes) == (1000, wanted_passes(1000))
 
 
@@ -36,7 +38,15 @@ def test_passes_go_before_rows_do() -> None:
 def test_a_plan_stays_within_its_budget_unless_the_least_is_too_much(
     cost: float, train: int, budget: float, seeds: int
 ) -> None:
-    plan = decide({"a": Cost(a_row=cost, runs=6)}, train=train, dev=train // 10, test=train // 10, seeds=seeds, budget=budget, passes=None)
+    plan = decide(
+        {"a": Cost(a_row=cost, runs=6)},
+        train=train,
+        dev=train // 10,
+        test=train // 10,
+        seeds=seeds,
+        budget=budget,
+        passes=None,
+    )
     assert 1 <= plan.rows <= train and FEWEST_PASSES <= plan.passes <= MOST_PASSES
     least = plan.rows <= 8 * BATCH_ROWS and plan.passes == FEWEST_PASSES
     assert plan.seconds <= budget or least
