@@ -113,7 +113,7 @@ def test_a_text_of_a_hundred_thousand_words_is_cut_and_said(tmp_path: Path, mode
     train, rest = write(tmp_path / "rows.csv", [*texts(60), (longest, "good")]), texts(20, seed=1)
     test = write(tmp_path / "test.csv", [*rest[8:], (f"{longest} indeed", "bad")])
     found = found_in(
-        train, "tfidf", "encoder", model, dev=write(tmp_path / "dev.csv", rest[:8]), test=test, size="tiny"
+        train, "majority", "encoder", model, dev=write(tmp_path / "dev.csv", rest[:8]), test=test, size="tiny"
     )
     said = [each for each in found["assumed"] if "longer" in each]
     assert [each.split()[0] for each in said] == ["encoder", "small"] and all(

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sightline.comparison.alone import alone
 from sightline.comparison.contend import Contest, contend
 from sightline.comparison.contenders import Contender, parse_all
 from sightline.comparison.entries import collect
@@ -190,7 +191,12 @@ class Comparison:
             return
         for sentence in rows.assumed:
             yield self._event("assumed", sentence)
-        kept = Store.count(self.folder)
+        with alone(self.folder):
+            yield from self._compare(rows, store)
+
+    def _compare(self, rows: Rows, store: Store) -> Iterator[Event]:
+        """Everything from the rows to the answer."""
+        asked, kept = self.question, Store.count(self.folder)
         learners, plan, rows = yield from self._prepare(rows, store)
         if learners:
             networks = any(one.kind == "network" and one.name in learners for one in self.contenders)
