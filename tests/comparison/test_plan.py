@@ -62,3 +62,9 @@ def test_a_plan_survives_json() -> None:
 @pytest.mark.parametrize(("rows", "passes"), [(1, 10), (800, 10), (4000, 5), (50_000, 3)])
 def test_fewer_rows_are_read_more_often(rows: int, passes: int) -> None:
     assert wanted_passes(rows) == passes
+
+
+def test_what_takes_no_passes_costs_the_same_however_many_there_are() -> None:
+    once = Cost(a_run=1.0, a_row=0.01, repeated=False, runs=4)
+    assert once.run(1, 100, 30) == once.run(10, 100, 30) == pytest.approx(2.1)
+    assert Cost(a_row=0.01).run(10, 100, 30) == pytest.approx(11.0)
