@@ -130,6 +130,13 @@ def test_keys_answer_in_place_of_the_tokens_that_ask() -> None:
     assert torch.equal(block(x, sight, keys=x), block(x, sight))
 
 
+@pytest.mark.parametrize("norm", ["pre", "post"])
+def test_keys_are_normed_as_those_who_ask_are(norm: Placement) -> None:
+    block = Block(config(norm)).double()
+    x, sight = states(2, 3, WIDTH), Sight(Causal(), Coordinates.consecutive(3))
+    torch.testing.assert_close(block(x, sight, keys=x.clone()), block(x, sight), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("mask", [Causal(), Bidirectional(), Causal() | Prefix(2)], ids=str)
 def test_each_layer_sees_the_mask_and_ed_with_its_limit(mask: Mask) -> None:
     limits = [None, SlidingWindow(2), SlidingWindow(2) | Prefix(1), None]
@@ -141,6 +148,22 @@ def test_each_layer_sees_the_mask_and_ed_with_its_limit(mask: Mask) -> None:
         wanted = block(wanted, Sight(mask if limit is None else mask & limit, PADDED))
         block.limit = limit
     torch.testing.assert_close(stack(x, Sight(mask, PADDED)), wanted, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("mask", [Causal(), Bidirectional()], ids=str)
+@pytest.mark.parametrize("restricted", [False, True])
+def test_wanted_tokens_come_out_as_they_would_among_all(norm: Placement, mask: Mask, restricted: bool) -> None:
+    """In states, and in the gradients of all weights."""
+    stack = Stack([Block(config(norm, limit=limit)) for limit in (None, SlidingWindow(3))]).double()
+    x, index = states(3, 5, WIDTH), torch.tensor([[0, 2], [3, 1], [4, 4]])
+    allowed = torch.rand(1, 5, 5) < 0.7 if restricted else None
+    of_all = stack(x, Sight(mask, PADDED, allowed=allowed)).gather(1, index[..., None].expand(-1, -1, WIDTH))
+    found = stack(x, Sight(mask, PADDED, allowed=allowed, wanted=index))
+    torch.testing.assert_close(found, of_all, rtol=0, atol=1e-12)
+    gradients = [torch.autograd.grad(one.square().sum(), list(stack.parameters())) for one in (found, of_all)]
+    for ours, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, wanted, rtol=0, atol=1e-12)
 
 
 def test_a_limit_measured_is_the_limit_declared() -> None:

@@ -1,5 +1,7 @@
 """Classify and Regress against torch's own losses, and what they refuse."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.families import random_ids, tiny
+from sightline.core.taps import record
 from sightline.errors import ConfigError, InputError
+from sightline.model.heads import sequence_head
 from sightline.model.model import Model
-from sightline.objectives.classify import Classify, Regress
+from sightline.networks.heads import Pooling
+from sightline.objectives.classify import Classify, Regress, row_logits
 from sightline.objectives.objective import Batch, Objective, Term
 
 
@@ -47,6 +52,22 @@ def test_the_mean_is_torchs_over_all_batches(
         label_smoothing=smoothing,
     )
     torch.testing.assert_close(ours, torchs, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "distilbert", "gpt2"])
+@pytest.mark.parametrize("pooling", ["first", "last", "mean"])
+def test_tokens_that_the_head_does_not_read_are_not_computed_to_the_end(family: str, pooling: Pooling) -> None:
+    """Nor missed: the logits are those of the head over all hidden states, on whichever side rows are padded."""
+    model = tiny(family, heads=("classifier",))
+    sequence_head(model.head("classifier")).pooling = pooling
+    real = torch.tensor([[1] * 5, [0, 0, 1, 1, 1], [1, 1, 1, 0, 0]])
+    for mask in ({}, {"attention_mask": real}):
+        batch = replace(batch_of(torch.tensor([0, 1, 2])), inputs={"input_ids": random_ids(3, 5), **mask})
+        with record(model.network, "*.output") as seen:
+            found = row_logits(model, batch)
+        *_, last = seen.values()
+        assert last.shape[1] == (5 if pooling == "mean" else 1)
+        torch.testing.assert_close(found, logits_of(model, batch), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("objective", [Classify(), Classify(class_weights=(1.0, 2.5, 0.5)), Regress()])

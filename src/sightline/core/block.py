@@ -53,6 +53,10 @@ class Residual(nn.Module):
             return x + self.dropout(layer(self.norm(x)))
         return self.norm(x + self.dropout(layer(x)))
 
+    def given(self, x: Tensor) -> Tensor:
+        """What the layer is given where x is what comes in."""
+        return self.norm(x) if self.norm_first else x
+
 
 @dataclass(frozen=True, kw_only=True)
 class BlockConfig:
@@ -117,7 +121,8 @@ class Block(nn.Module):
     ) -> Tensor:
         """x (B, T, W) → (B, T, W). `keys` (B, K, W) answer instead of x where given; `source` feeds cross-attention."""
         own = sight.limited(self.limit)
-        x = self.attention_residual(x, lambda y: self.attention(y, own, keys=keys, cache=cache))
+        answering = None if keys is None else self.attention_residual.given(keys)
+        x = self.attention_residual(x, lambda y: self.attention(y, own, keys=answering, cache=cache))
         if self.cross_attention is not None and self.cross_residual is not None and source is not None:
             cross = self.cross_attention
             x = self.cross_residual(x, lambda y: cross(y, source.sight, keys=source.hidden, cache=source_cache))
@@ -132,7 +137,14 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, x: Tensor, sight: Sight, cache: StackCache = FORGETFUL) -> Tensor:
-        """x (B, T, W) → (B, T, W)."""
+        """x (B, T, W) → (B, T, W); or (B, N, W), where the sight says that only N tokens are wanted.
+
+        Nobody sees what becomes of the others in the last block, so there they answer and do not ask.
+        """
+        last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
+            if layer == last and sight.wanted is not None:
+                asking = x.gather(1, sight.wanted[..., None].expand(-1, -1, x.shape[-1]))
+                return block(asking, sight.last, keys=x, cache=cache.layer(layer))
             x = block(x, sight, cache=cache.layer(layer))
         return x

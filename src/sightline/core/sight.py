@@ -31,6 +31,7 @@ class Sight:
     mask     the rule; `NotPadding()`, and `SameDocument()` where rows are packed, are always and-ed to it
     allowed  bool (B or 1, Q, K), and-ed too: what no rule expresses
     kernel   "auto", or the name of one of the routes that `attend` can take
+    wanted   int64 (B, N), indices of queries: those whose states after the last layer are asked for; None: all
 
     >>> from sightline.core.mask import Causal
     >>> Sight(Causal(), Coordinates.consecutive(2)).table.tolist()
@@ -45,11 +46,12 @@ class Sight:
         *,
         allowed: Tensor | None = None,
         kernel: str = "auto",
+        wanted: Tensor | None = None,
     ) -> None:
         if kernel not in KERNELS:
             raise ConfigError(f"there is no attention kernel {kernel!r}; choose one of {', '.join(KERNELS)}")
         self.mask, self.queries, self.keys = mask, queries, queries if keys is None else keys
-        self.allowed, self.kernel = allowed, kernel
+        self.allowed, self.kernel, self.wanted = allowed, kernel, wanted
         if allowed is not None:
             self._check_allowed(allowed)
         self._narrowed: dict[Mask, Sight] = {}
@@ -73,6 +75,18 @@ class Sight:
                 self.mask & limit, self.queries, self.keys, allowed=self.allowed, kernel=self.kernel
             )
         return self._narrowed[limit]
+
+    @cached_property
+    def last(self) -> Sight:
+        """The sight of the last layer, where only the `wanted` tokens ask."""
+        if self.wanted is None:
+            return self
+        rows, index = len(self.wanted), self.wanted
+        queries = self.queries.each(lambda t: t.expand(rows, -1).gather(1, index))
+        allowed = self.allowed
+        if allowed is not None:
+            allowed = allowed.expand(rows, -1, -1).gather(1, index[..., None].expand(-1, -1, allowed.shape[-1]))
+        return Sight(self.mask, queries, self.keys, allowed=allowed, kernel=self.kernel)
 
     @cached_property
     def rule(self) -> Mask:

@@ -27,6 +27,7 @@ from sightline.core.taps import record
 from sightline.errors import ConfigError, UnsupportedError
 from sightline.model.door import check_allowed, check_order, check_tokens, coordinates_of
 from sightline.model.output import Output
+from sightline.networks.heads import Pick, place
 from sightline.text.tokenizer import Tokenizer
 from sightline.weights.layout import Layout
 from sightline.weights.sentence_transformers import EmbeddingDefaults
@@ -116,6 +117,7 @@ class Model(nn.Module):
         hidden_states: bool = False,
         attentions: bool = False,
         kernel: str = "auto",
+        only: Pick | None = None,
     ) -> Output:
         """Hidden states of every token.
 
@@ -130,6 +132,8 @@ class Model(nn.Module):
         cache            a KeyValueCache or Memory; it answers for earlier tokens and remembers these
         hidden_states    whether the result has them for every layer; likewise attentions
         kernel           "auto", "reference", "sdpa" or "flex"
+        only             "first" or "last": each row's first or last real token is all that is wanted, (B, 1, W), which
+                         saves most of the last layer; heads say what they read (`SequenceHead.reads`)
 
         Raises InputError for ids outside the vocabulary, more tokens than positions, and shapes that do not agree.
         """
@@ -145,6 +149,7 @@ class Model(nn.Module):
             memory.announce(at),
             allowed=None if allowed is None else check_allowed(allowed, len(tokens)).to(self.device),
             kernel=kernel,
+            wanted=None if only is None else place(at, only).expand(len(tokens))[:, None],
         )
         wanted = ["*.input"] * hidden_states + ["*.attention.weights"] * attentions
         with ExitStack() as taps:
@@ -155,7 +160,7 @@ class Model(nn.Module):
         given = [value for name, value in seen.items() if name.endswith(".input")]
         return Output(
             last_hidden_state=last,
-            coordinates=at,
+            coordinates=sight.last.queries,
             hidden_states=(*given, last) if hidden_states else None,
             attentions=tuple(value for name, value in seen.items() if name.endswith(".weights"))
             if attentions

@@ -70,15 +70,22 @@ class LMHead(nn.Module):
         return -F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
 
 
+def place(at: Coordinates, which: Pick) -> Tensor:
+    """The index of each row's first or last real token: (B,), or (1,) where nothing is padded."""
+    if at.real is None:
+        return torch.full((1,), 0 if which == "first" else at.tokens - 1, device=at.position.device)
+    index = torch.arange(at.tokens, device=at.real.device)
+    far = at.tokens if which == "first" else -1
+    places = torch.where(at.real, index, far)
+    found = places.min(-1).values if which == "first" else places.max(-1).values
+    return found.clamp(0, at.tokens - 1)
+
+
 def pick(hidden: Tensor, at: Coordinates, which: Pick) -> Tensor:
     """The hidden state of each row's first or last real token: (B, T, W) → (B, W)."""
     if at.real is None:
         return hidden[:, 0 if which == "first" else -1]
-    index = torch.arange(at.tokens, device=hidden.device)
-    far = at.tokens if which == "first" else -1
-    places = torch.where(at.real, index, far)
-    place = places.min(-1).values if which == "first" else places.max(-1).values
-    return hidden[torch.arange(len(hidden), device=hidden.device), place.clamp(0, at.tokens - 1)]
+    return hidden[torch.arange(len(hidden), device=hidden.device), place(at, which)]
 
 
 def mean(hidden: Tensor, at: Coordinates) -> Tensor:
@@ -137,6 +144,11 @@ class SequenceHead(nn.Module):
     def usual_pooling(self) -> Pooling:
         """What transformers does for such a head."""
         return "last" if self.pooler is None else "first"
+
+    @property
+    def reads(self) -> Pick | None:
+        """The one token of a row whose state is all that this head reads; None: it reads them all."""
+        return None if self.pooling == "mean" else self.pooling
 
     def forward(self, hidden: Tensor, at: Coordinates) -> Tensor:
         vector = pooled(hidden, at, self.pooling) if self.pooler is None else self.pooler(hidden, at, self.pooling)

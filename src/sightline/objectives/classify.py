@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sightline.errors import ConfigError, InputError
+from sightline.model.heads import sequence_head
 from sightline.model.model import Model
 from sightline.objectives.objective import Batch, Term
 
@@ -25,8 +26,9 @@ HEAD = "classifier"
 
 def row_logits(model: Model, batch: Batch) -> Tensor:
     """What the classifier says of each row: (B, L), in float32 at least."""
-    output = model(**batch.inputs)
-    logits = model.head(HEAD)(output.last_hidden_state, output.coordinates)
+    head = sequence_head(model.head(HEAD))
+    output = model(**batch.inputs, only=head.reads)
+    logits = head(output.last_hidden_state, output.coordinates)
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
