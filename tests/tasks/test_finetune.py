@@ -51,7 +51,7 @@ def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 )
 def test_it_learns_classes(family: str, mask: Mask | None) -> None:
     train, dev = classes(240), classes(60, seed=1)
-    model = learner(family, train, mask=mask)
+    model = learner(family, train, mask=mask, noise=False)
     assert run(model, train, dev).best.scores["accuracy"] > 0.9  # type: ignore[union-attr]
     assert scores_of(dev.targets, classify(model, dev.texts).array)["accuracy"] > 0.9
     assert not model.training and model.new_tensors == () and model.trained_mask == model.mask
@@ -60,7 +60,7 @@ def test_it_learns_classes(family: str, mask: Mask | None) -> None:
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_it_learns_from_pairs(family: str) -> None:
     train, dev = classes(240, pairs=True), classes(60, seed=1, pairs=True)
-    model = learner(family, train)
+    model = learner(family, train, noise=False)
     run(model, train, dev, replace(FAST, passes=8))
     assert scores_of(dev.targets, classify(model, dev.texts, dev.pairs).array)["accuracy"] > 0.9
 
@@ -69,7 +69,7 @@ def test_it_learns_from_pairs(family: str) -> None:
 def test_numbers_come_back_on_their_own_scale(family: str, tmp_path: Path) -> None:
     """They are learned with mean 0 and deviation 1; the folder needs to know nothing of it, nor does transformers."""
     train, dev = numbers(240), numbers(60, seed=1)
-    model = learner(family, train)
+    model = learner(family, train, noise=False)
     best = run(model, train, dev).best
     found = classify(model, dev.texts).values
     scores = scores_of(dev.targets, found)
@@ -95,7 +95,7 @@ def test_folding_is_exact_for_a_head_without_a_bias() -> None:
 def test_what_was_best_on_dev_is_what_remains() -> None:
     train, dev = classes(240), classes(40, seed=1)
     wrong = replace(dev, targets=(dev.targets + 1) % 3)  # so that learning makes it worse
-    model = learner("bert", train)
+    model = learner("bert", train, noise=False)
     under_way = run(model, train, wrong, replace(FAST, passes=4))
     looks = under_way.history
     assert len(looks) == 4 and looks[-1].scores["accuracy"] < 0.1 < looks[0].scores["accuracy"]
@@ -175,7 +175,7 @@ def test_windows_read_what_a_cut_would_lose(tmp_path: Path) -> None:
     far = [replace(rows, texts=["the soup was there and " * 4 + text for text in rows.texts]) for rows in (train, dev)]
     scores = {}
     for long in ("cut", "windows"):
-        model = learner("bert", far[0], positions=18)
+        model = learner("bert", far[0], positions=18, noise=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             under_way = run(model, *far, replace(FAST, passes=10, learning_rate=5e-3, long=long))
