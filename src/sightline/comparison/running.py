@@ -187,7 +187,8 @@ class Comparison:
         known = store.results()
         if known is not None and not any(each.get("error") for each in known.get("contenders", ())):
             self._results = known
-            yield self._event("finished", f"This comparison is finished; its answer is kept in {self.folder}.")
+            yield self._event("resumed", f"This comparison is finished; this is the answer in {self.folder}.")
+            yield self._event("finished", known["verdict"])
             return
         for sentence in rows.assumed:
             yield self._event("assumed", sentence)
