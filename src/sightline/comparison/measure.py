@@ -42,9 +42,13 @@ def row_times(predict: Predict, texts: Sequence[str], pairs: Sequence[str] | Non
     }
 
 
+def _on_gpu() -> bool:
+    return torch.get_default_device().type == "cuda"  # where models are loaded and built
+
+
 def forget_peak() -> None:
     """From now on `peak_memory` counts anew, where the system lets it."""
-    if torch.cuda.is_available():
+    if _on_gpu():
         torch.cuda.reset_peak_memory_stats()
     try:
         Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark becomes what is in use now
@@ -57,7 +61,7 @@ def peak_memory() -> float | None:
 
     None where the system does not tell.
     """
-    if torch.cuda.is_available():
+    if _on_gpu():
         return torch.cuda.max_memory_allocated() / 1e6
     try:
         status = Path("/proc/self/status").read_text()

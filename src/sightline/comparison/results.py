@@ -75,10 +75,13 @@ def _held_equal(plan: Plan, finished: list[Finished], rows: Rows) -> list[str]:
         f" on the same {len(rows.test):,}; no text is in two parts.",
         f"All but the majority had {len(plan.learning_rates)} tries, chosen among by dev; networks tried the same"
         f" learning rates ({', '.join(f'{rate:g}' for rate in plan.learning_rates)}).",
-        f"Every network was trained for {plan.passes} passes in batches of {plan.batch_rows} rows with the same"
-        f" optimizer and schedule, with {plan.seeds} seed{'s' if plan.seeds > 1 else ''}; of each run the weights that"
-        " were best on dev were kept.",
     ]
+    if any(done.contender.kind == "network" for done in finished):
+        said.append(
+            f"Every network was trained for {plan.passes} pass{'es' if plan.passes > 1 else ''} in batches of"
+            f" {plan.batch_rows} rows with the same optimizer and schedule, with {plan.seeds}"
+            f" seed{'s' if plan.seeds > 1 else ''}; of each run the weights that were best on dev were kept."
+        )
     names = {done.contender.name for done in finished}
     if {"encoder", "decoder"} <= names:
         said.append(
@@ -124,10 +127,10 @@ def assemble(
             "passes": plan.passes,
             "learning_rates": list(plan.learning_rates),
             "batch_rows": plan.batch_rows,
-            "precision": chosen("auto", torch.device("cpu"), torch.float32),
+            "precision": chosen("auto", torch.get_default_device(), torch.float32),
             "budget_minutes": budget,
             "level": LEVEL,
-            "device": "cpu",
+            "device": str(torch.get_default_device()),
             "threads": torch.get_num_threads(),
             "machine": machine(),
         },
