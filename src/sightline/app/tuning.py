@@ -44,15 +44,6 @@ def _read(request: Request) -> Rows:
         )
     for sentence in rows.assumed:
         talk.say(sentence)
-    table = rows.table
-    for number, what in (
-        (table.empty, "without text left out"),
-        (table.unlabelled, "without a label left out"),
-        (table.duplicates, "that came before left out"),
-        (table.conflicting, "whose text comes with another label, too, kept"),
-    ):
-        if number:
-            talk.say(f"{number:,} row{'' if number == 1 else 's'} {what}.")
     _say_classes(rows, request)
     return rows
 
@@ -112,12 +103,16 @@ def _start(request: Request, rows: Rows) -> Model:
     return model
 
 
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def _say_plan(request: Request, under_way: Finetuning) -> None:
     config, model = under_way.config, under_way.model
     pooling = model.head("classifier").pooling
     talk.say(
-        f"Mask {model.mask}, pooling {pooling}; {config.passes} passes, {len(under_way.steps):,} steps of"
-        f" {config.batch_rows} rows, learning rate {config.learning_rate:g}, {under_way.training.precision}."
+        f"Mask {model.mask}, pooling {pooling}; {_count(config.passes, 'pass', 'passes')},"
+        f" {_count(len(under_way.steps), 'step')} of {config.batch_rows} rows, learning rate {config.learning_rate:g}, {under_way.training.precision}."
     )
     rows = len(set(under_way.steps.numbers))
     if under_way.cut:
