@@ -112,7 +112,8 @@ def _say_plan(request: Request, under_way: Finetuning) -> None:
     pooling = model.head("classifier").pooling
     talk.say(
         f"Mask {model.mask}, pooling {pooling}; {_count(config.passes, 'pass', 'passes')},"
-        f" {_count(len(under_way.steps), 'step')} of {config.batch_rows} rows, learning rate {config.learning_rate:g}, {under_way.training.precision}."
+        f" {_count(len(under_way.steps), 'step')} of {config.batch_rows} rows,"
+        f" learning rate {config.learning_rate:g}, {under_way.training.precision}."
     )
     rows = len(set(under_way.steps.numbers))
     if under_way.cut:
