@@ -13,8 +13,9 @@ from sightline.errors import InputError, UnsupportedError
 from sightline.model.heads import with_classifier
 from sightline.model.load import build, load
 from sightline.model.model import Model
+from sightline.tasks.answers import labels_of
 from sightline.tasks.baseline import Majority
-from sightline.tasks.classify import ModelClassifier, classify, classify_batches, labels_of, open_classifier
+from sightline.tasks.classify import ModelClassifier, classify, classify_batches, open_classifier
 from sightline.tasks.encode import encode
 from tasks.labelled_rows import LABELS, SIZES, classes, learner, numbers
 

@@ -160,7 +160,7 @@ def _say_how_to_go_on(request: Request, saved: str) -> None:
 
 def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float) -> dict[str, Any]:
     """Judge the model on test, save it, say how it was made; the checkpoints are then no longer needed."""
-    from sightline.tasks.classify import answers
+    from sightline.tasks.answers import answers
     from sightline.tasks.encode import encode, tokenizer_of
     from sightline.tasks.made import made
     from sightline.tasks.metrics import scores

@@ -17,22 +17,14 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy
-import torch
-from numpy.typing import NDArray
 
 from sightline.errors import InputError, UnsupportedError
-from sightline.model.heads import check_pooling, sequence_head
 from sightline.model.load import load
 from sightline.model.model import Model
-from sightline.tasks.encode import Encoded, Long, check_texts, encode, inputs_of, longest, tokenizer_of
-from sightline.text.batches import by_length
-from sightline.text.windows import Row
-
-Numbers = NDArray[numpy.float64]
+from sightline.tasks.answers import Numbers, answers, check_classifier, labels_of
+from sightline.tasks.encode import Long, check_texts, encode, longest, tokenizer_of
 
 TEXTS_AT_ONCE = 1024  # sorted and batched together
-BATCH_TOKENS_A_THREAD = 256  # on a CPU; a larger batch computes a token no faster, and its rows are less alike
-BATCH_TOKENS_ELSEWHERE = 16384  # an accelerator wants to be filled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,70 +56,6 @@ class Predictions:
         if self.labels is None or self.probabilities is None:
             raise UnsupportedError("these predictions are numbers and have no classes; read .values")
         return [self.labels[place] for place in self.probabilities.argmax(1)]
-
-
-def check_classifier(model: Model) -> None:
-    """UnsupportedError for a model that cannot classify as it is."""
-    tokenizer_of(model)
-    if "classifier" not in model.heads:
-        raise UnsupportedError(
-            f"this {model.layout.model_type} has no head that classifies (it has: {', '.join(model.heads) or 'none'});"
-            " `sightline tune` teaches one, or with_classifier and finetune in Python"
-        )
-    head = sequence_head(model.heads["classifier"])
-    check_pooling(head.pooling, model.mask, model.config.positions)
-    if model.regression and head.output.out_features != 1:
-        raise UnsupportedError(f"this regression head gives {head.output.out_features} numbers a row; only one is read")
-    if any(module.training for module in model.modules()):
-        raise UnsupportedError("the model is in training mode, where dropout makes answers random; call model.eval()")
-
-
-def labels_of(model: Model) -> tuple[str, ...] | None:
-    """Names of the model's classes, LABEL_0, LABEL_1, … where it names none; None for numbers."""
-    if model.regression:
-        return None
-    count = sequence_head(model.heads["classifier"]).output.out_features
-    return model.labels or tuple(f"LABEL_{index}" for index in range(count))
-
-
-def _batch_tokens(device: torch.device) -> int:
-    return BATCH_TOKENS_A_THREAD * torch.get_num_threads() if device.type == "cpu" else BATCH_TOKENS_ELSEWHERE
-
-
-@torch.no_grad()  # not inference_mode: its tensors may enter no later computation, and packed weights outlive this one
-def row_logits(model: Model, rows: Sequence[Row], batch_tokens: int | None = None) -> Numbers:
-    """What the head says of each row: (R, L)."""
-    head = sequence_head(model.heads["classifier"])
-    logits = numpy.empty((len(rows), head.output.out_features))
-    filler = tokenizer_of(model).special.pad_id or 0
-    for batch in by_length([len(row.ids) for row in rows], batch_tokens or _batch_tokens(model.device)):
-        out = model(**inputs_of([rows[index] for index in batch], filler))
-        logits[batch] = head(out.last_hidden_state, out.coordinates).double().cpu().numpy()
-    return logits
-
-
-def _log_softmax(logits: Numbers) -> Numbers:
-    shifted = logits - logits.max(-1, keepdims=True)
-    return shifted - numpy.log(numpy.exp(shifted).sum(-1, keepdims=True))
-
-
-def _mean_of_windows(rows: Numbers, encoded: Encoded) -> Numbers:
-    """Rows' numbers (R, L) to texts' (N, L)."""
-    if encoded.owners[-1] == len(rows) - 1:
-        return rows
-    weights = numpy.array([float(row.new) for row in encoded.rows])[:, None]
-    firsts = numpy.flatnonzero(numpy.diff(encoded.owners, prepend=-1))
-    return numpy.add.reduceat(rows * weights, firsts) / numpy.add.reduceat(weights, firsts)
-
-
-def answers(model: Model, encoded: Encoded, batch_tokens: int | None = None) -> Numbers:
-    """What the model says of encoded texts: (N, L) probabilities, or (N,) values."""
-    logits = row_logits(model, encoded.rows, batch_tokens)
-    if model.regression:
-        return _mean_of_windows(logits, encoded)[:, 0]
-    if model.problem_type == "multi_label_classification" or logits.shape[1] == 1:  # each class for itself
-        return 1 / (1 + numpy.exp(-_mean_of_windows(logits, encoded)))
-    return numpy.exp(_log_softmax(_mean_of_windows(_log_softmax(logits), encoded)))
 
 
 def _classify_some(

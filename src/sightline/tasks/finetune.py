@@ -26,7 +26,8 @@ from sightline.errors import CheckpointError, ConfigError
 from sightline.model.model import Model
 from sightline.objectives.classify import Classify, Regress
 from sightline.tasks import metrics
-from sightline.tasks.classify import answers, cut_in_words
+from sightline.tasks.answers import answers
+from sightline.tasks.classify import cut_in_words
 from sightline.tasks.encode import Long, encode, longest, tokenizer_of
 from sightline.tasks.finetune_config import FinetuneConfig
 from sightline.tasks.metrics import goodness

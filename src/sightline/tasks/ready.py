@@ -11,7 +11,7 @@ import torch
 
 from sightline.errors import InputError
 from sightline.model.model import Model
-from sightline.tasks.classify import check_classifier, labels_of
+from sightline.tasks.answers import check_classifier, labels_of
 from sightline.tasks.encode import Long
 from sightline.text.labelled import Examples
 
