@@ -65,7 +65,7 @@ class Question:
         if self.seeds < 1:
             raise ConfigError(f"seeds is {self.seeds}; at least 1, and 3 tell how much luck there is in training")
         if self.most < 1:
-            raise ConfigError(f"rows is {self.most}; it is the most rows to read")
+            raise ConfigError(f"rows is {self.most}; it is the most rows to read, 1 or more")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"the seed is {self.seed}; give a whole number from 0 to {2**31 - 1}")
         sized("gpt2", self.size)  # which names the sizes there are
