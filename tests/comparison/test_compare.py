@@ -20,6 +20,7 @@ from sightline.comparison.compare import compare
 from sightline.comparison.question import Question
 from sightline.comparison.running import Comparison
 from sightline.errors import ConfigError, InputError
+from sightline.tasks import fresh
 from sightline.tasks.classify import ModelClassifier, open_classifier
 
 SMALL: dict[str, Any] = {"passes": 1, "size": "tiny", "budget": None}
@@ -272,8 +273,8 @@ def test_encoder_and_decoder_begin_alike_and_read_alike(tmp_path: Path, monkeypa
 
 def test_the_tokenizer_knows_no_word_of_dev_or_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
-    real = networks.learn_tokenizer
-    monkeypatch.setattr(networks, "learn_tokenizer", lambda given, **more: (read.extend(given), real(given, **more))[1])
+    real = fresh.learn_tokenizer
+    monkeypatch.setattr(fresh, "learn_tokenizer", lambda given, **more: (read.extend(given), real(given, **more))[1])
     rows = write(tmp_path / "rows.csv", texts(60))
     found = compare(rows, contenders=["encoder"], seeds=1, out=tmp_path / "out", **SMALL).results()
     test = set(polars.read_parquet(tmp_path / "out" / "predictions.parquet")["text"])

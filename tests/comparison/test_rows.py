@@ -69,11 +69,6 @@ def test_the_same_rows_are_the_same_comparison_and_others_are_not(tmp_path: Path
     )
 
 
-def test_only_training_rows_teach_the_tokenizer(tmp_path: Path) -> None:
-    rows = read_rows(write(tmp_path / "rows.csv", some(100)))
-    assert set(rows.texts()) == set(rows.train.texts)
-
-
 def test_facts_count_what_was_left_out(tmp_path: Path) -> None:
     rows = read_rows(write(tmp_path / "rows.csv", [*some(100), ("", "good"), ("unlabelled", ""), some(1)[0]]))
     facts = rows.facts()

@@ -10,7 +10,6 @@ import time
 from functools import cached_property
 
 import numpy
-from tokenizers import processors
 
 from sightline.comparison.contenders import Contender, Fresh
 from sightline.comparison.learners import (
@@ -31,21 +30,11 @@ from sightline.tasks.classify import ModelClassifier
 from sightline.tasks.encode import longest, tokenizer_of
 from sightline.tasks.finetune import FinetuneProgress, Finetuning
 from sightline.tasks.finetune_config import FinetuneConfig
-from sightline.text.learn import learn_tokenizer
+from sightline.tasks.fresh import learned_tokenizer, part_pairs, positions_for, token_counts
 from sightline.text.tokenizer import Tokenizer
 
-LARGEST_VOCABULARY = 8000
-MOST_TOKENS = 512
 FEWEST_TIMED, MOST_SECONDS = 4, 5.0  # a large network is timed by fewer batches: the timing is of the budget too
 TIMED_BATCHES = 12  # of a first timing; the first third is not counted
-
-
-def _lengths(tokenizer: Tokenizer, rows: Rows) -> list[int]:
-    """Tokens of each training row."""
-    inputs = (
-        rows.train.texts if rows.train.pairs is None else list(zip(rows.train.texts, rows.train.pairs, strict=True))
-    )
-    return [len(row.ids) for row in tokenizer.backend.encode_batch_fast(inputs)]
 
 
 class Tokenizers:
@@ -58,13 +47,8 @@ class Tokenizers:
     def of(self, fresh: Fresh) -> tuple[Tokenizer, list[int]]:
         """The tokenizer, and how many tokens it makes of each training row."""
         if fresh.tokens not in self._known:
-            tokenizer = learn_tokenizer(self.rows.texts(), kind=fresh.tokens, vocabulary=LARGEST_VOCABULARY)
-            if fresh.tokens == "bytelevel-bpe":  # nothing of its own parts the texts of a pair
-                end, id = tokenizer.special.names["eos"], tokenizer.special.eos_id
-                tokenizer.backend.post_processor = processors.TemplateProcessing(
-                    single=["$A:0"], pair=["$A:0", f"{end}:0", "$B:0"], special_tokens=[(end, id)]
-                )
-            self._known[fresh.tokens] = tokenizer, _lengths(tokenizer, self.rows)
+            tokenizer = learned_tokenizer(fresh.tokens, self.rows.train)
+            self._known[fresh.tokens] = tokenizer, token_counts(tokenizer, self.rows.train)
         return self._known[fresh.tokens]
 
 
@@ -78,14 +62,15 @@ class NetworkLearner:
 
     def _new(self, fresh: Fresh, seed: int) -> Model:
         """A new network, with as many positions as nearly all training rows need."""
-        tokenizer, lengths = self.tokenizers.of(fresh)
-        wanted = int(numpy.percentile(lengths, 99.5))
-        positions = min(max(32, -(-wanted // 32) * 32), MOST_TOKENS)
-        return build(fresh.family, self.size, tokenizer=tokenizer, heads=(), positions=positions, seed=seed)
+        tokenizer, counts = self.tokenizers.of(fresh)
+        wanted = positions_for(counts)
+        return build(fresh.family, self.size, tokenizer=tokenizer, heads=(), positions=wanted, seed=seed)
 
     def _model(self, seed: int) -> Model:
         source, mask = self.contender.source, self.contender.mask
         model = self._new(source, seed) if isinstance(source, Fresh) else load(source)
+        if self.rows.train.pairs is not None and model.tokenizer is not None:
+            part_pairs(model.tokenizer)
         if mask is not None:
             model = model.with_mask(mask)
         return with_classifier(model, self.rows.labels, seed=seed)
@@ -111,7 +96,7 @@ class NetworkLearner:
         if isinstance(source, Fresh):
             _, lengths = self.tokenizers.of(source)
         else:
-            lengths = _lengths(tokenizer_of(self._first), self.rows)
+            lengths = token_counts(tokenizer_of(self._first), self.rows.train)
         cut = sum(length > limit for length in lengths)
         if not cut:
             return []

@@ -44,10 +44,6 @@ class Rows:
         """The classes; None where numbers are predicted."""
         return self.train.labels
 
-    def texts(self) -> list[str]:
-        """Every text to learn a tokenizer from: those of the training rows, and of no others."""
-        return [*self.train.texts, *(self.train.pairs or ())]
-
     def sampled(self, number: int, seed: int, because: str) -> Rows:
         """With so many training rows, drawn by the seed; `because` says why."""
         kept = numpy.sort(numpy.random.default_rng(seed).permutation(len(self.train))[:number])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy
 from tokenizers import processors
 
 from sightline.errors import InputError
-from sightline.model.families import layout_of
 from sightline.model.load import build
 from sightline.model.model import Model
 from sightline.text.labelled import Examples
@@ -18,6 +18,7 @@ from sightline.text.tokenizer import Tokenizer
 LARGEST_VOCABULARY = 8000
 MOST_TOKENS = 512
 _WORDPIECE = ("bert", "distilbert")
+Kind = Literal["wordpiece", "bytelevel-bpe"]
 
 
 def part_pairs(tokenizer: Tokenizer) -> bool:
@@ -34,21 +35,24 @@ def part_pairs(tokenizer: Tokenizer) -> bool:
     return True
 
 
-def learned_tokenizer(family: str, examples: Examples) -> Tokenizer:
-    """The family's kind of tokenizer, learned from these rows and no others."""
-    kind = "wordpiece" if layout_of(family).model_type in _WORDPIECE else "bytelevel-bpe"
+def learned_tokenizer(kind: Kind, examples: Examples) -> Tokenizer:
+    """A tokenizer of this kind, learned from these rows and no others."""
     texts = [*examples.texts, *(examples.pairs or [])]
-    tokenizer = learn_tokenizer(texts, kind=kind, vocabulary=LARGEST_VOCABULARY)  # type: ignore[arg-type]
+    tokenizer = learn_tokenizer(texts, kind=kind, vocabulary=LARGEST_VOCABULARY)
     if examples.pairs is not None:
         part_pairs(tokenizer)
     return tokenizer
 
 
-def tokens_needed(tokenizer: Tokenizer, examples: Examples) -> int:
-    """As many tokens as nearly all rows have (199 of 200), rounded up to 32, at most 512."""
+def token_counts(tokenizer: Tokenizer, examples: Examples) -> list[int]:
+    """How many tokens each row has, those that the tokenizer adds included."""
     rows = examples.texts if examples.pairs is None else list(zip(examples.texts, examples.pairs, strict=True))
-    lengths = [len(row.ids) for row in tokenizer.backend.encode_batch_fast(rows)]
-    wanted = int(numpy.percentile(lengths, 99.5))
+    return [len(row.ids) for row in tokenizer.backend.encode_batch_fast(rows)]
+
+
+def positions_for(counts: Sequence[int]) -> int:
+    """As many tokens as nearly all rows have (199 of 200), rounded up to 32, at most 512."""
+    wanted = int(numpy.percentile(counts, 99.5))
     return min(max(32, -(-wanted // 32) * 32), MOST_TOKENS)
 
 
@@ -69,6 +73,6 @@ def fresh_model(
     """
     if not len(examples):
         raise InputError("there are no rows to make a model for; give at least one")
-    tokenizer = learned_tokenizer(family, examples)
-    settings: dict[str, Any] = {"positions": positions or tokens_needed(tokenizer, examples)}
-    return build(family, size, tokenizer=tokenizer, heads=(), seed=seed, device=device, **settings)
+    tokenizer = learned_tokenizer("wordpiece" if family in _WORDPIECE else "bytelevel-bpe", examples)
+    wanted = positions or positions_for(token_counts(tokenizer, examples))
+    return build(family, size, tokenizer=tokenizer, heads=(), positions=wanted, seed=seed, device=device)
