@@ -124,6 +124,7 @@ def test_a_disk_that_is_full_ends_it_and_loses_nothing(place: Path) -> None:
     done = run(place, *args, largest_file=20)
     assert done.returncode == 2 and "Traceback" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
+    assert "small failed" not in done.stderr, "a full disk is no fault of a contender's"
     assert last.startswith("sightline: cannot write full/") and "File too large" in last and "goes on" in last
     assert (place / "full" / "runs" / "majority" / "seed-0.json").is_file()
     again = run(place, *args)
