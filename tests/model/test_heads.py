@@ -4,6 +4,7 @@ import copy
 import json
 from pathlib import Path
 
+import numpy
 import pytest
 import torch
 import transformers
@@ -175,6 +176,17 @@ def test_new_weights_come_from_the_seed_alone(family: str) -> None:
     assert set(one.new_tensors) == {name for name, _ in one.named_parameters() if name.startswith("heads.")} - (
         {"heads.pooler.dense.weight", "heads.pooler.dense.bias"} if family == "bert" else set()
     )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_class_begins_as_a_token(family: str) -> None:
+    """Drawn by the network's own seed from the start, a class's weights would be an embedding, and its logit large
+    wherever that token is read: under a causal mask, at the end of every row."""
+    model = build(family, "tiny", heads=(), seed=5, **SIZES)
+    weight = head_of(with_classifier(model, LABELS, seed=5)).output.weight
+    for name, other in model.network.named_parameters():
+        shared = numpy.intersect1d(weight.detach().numpy(), other.detach().numpy())
+        assert len(shared) <= 2, name  # of random numbers of 24 bits some are alike
 
 
 def test_the_network_and_berts_pooler_are_shared_and_the_model_keeps_its_heads() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -49,6 +50,12 @@ def sequence_head(head: nn.Module) -> SequenceHead:
     return head
 
 
+def _own_seed(seed: int) -> int:
+    """Another seed for the head than for the network: by the same, the weights of class 3 would be token 3's embedding,
+    number for number, and its logit would follow that token from the start."""
+    return int.from_bytes(hashlib.sha256(f"head {seed}".encode()).digest()[:7], "little")
+
+
 def _check_labels(labels: tuple[str, ...]) -> None:
     if len(labels) < 2:
         raise ConfigError(f"labels are {labels!r}; give the names of two classes or more, or None for a number")
@@ -63,7 +70,7 @@ def with_classifier(
 
     labels   names of the classes; None: a number, which transformers calls the problem type "regression"
     pooling  which vector of a row the head reads: "first", "last" or "mean"; default: what the family and mask suit
-    seed     the head's weights are drawn by it, as `build` draws
+    seed     the head's weights are drawn by it, as `build` draws, and are others than `build` draws by the same seed
 
     Heads that fine-tuning would make stale (LM, next sentence, tagger, span, an earlier classifier) are left out, as
     transformers leaves them out; BERT's pooler, which the head stands on, stays. The view shares the network's weights,
@@ -101,7 +108,7 @@ def with_classifier(
         path, _, leaf = name.rpartition(".")
         old = view.get_parameter(name)
         view.get_submodule(path).register_parameter(leaf, nn.Parameter(old.to(kind)))
-    initialize(view, new, model.config, seed, device)
+    initialize(view, new, model.config, _own_seed(seed), device)
     view.heads.train(model.training)
     view.labels, view.embedding, view.new_tensors = labels, None, new
     view.problem_type, view.long = "regression" if labels is None else None, "cut"
