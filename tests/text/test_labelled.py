@@ -24,6 +24,8 @@ from sightline.text.columns import looks_like_an_id
 from sightline.text.duplicates import normalized
 from sightline.text.labelled import Table, read_examples
 from sightline.text.labels import sorted_classes
+from sightline.text.learn import learn_tokenizer
+from sightline.text.windows import encode_rows
 
 TEXTS = [
     "The soup was cold and the waiter colder",
@@ -439,6 +441,19 @@ def test_json_rows_that_do_not_fit(tmp_path: Path, rows: list[Any], message: str
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     with pytest.raises(InputError, match=message):
         read_examples(tmp_path / "rows.jsonl")
+
+
+def test_a_text_that_shows_nothing_is_empty(tmp_path: Path) -> None:
+    """BERT's tokenizer makes no token of these, so that one such row would end a training."""
+    nothing = ["\u200b", "\ufeff", " \u00ad\u2060 ", "\x00", "\ue000", "\u0301", "\u3000", "\ufffd\ufffd"]
+    something = ["a", "\u200ba", "?!", "❤\ufe0f", "あ", "é", "1", "\U0001f600"]
+    lines = [json.dumps({"text": text, "label": f"{place % 2}"}) for place, text in enumerate(nothing + something)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    table = read_examples(tmp_path / "rows.jsonl")
+    assert table.examples.texts == something and table.empty == len(nothing)
+    tokenizer = learn_tokenizer(["a few words", "and others"], vocabulary=60)
+    assert not any(row.new for row in encode_rows(tokenizer, nothing))
+    assert all(row.new for row in encode_rows(tokenizer, something))
 
 
 def test_nothing_in_json_and_parquet_is_empty_and_unlabelled(tmp_path: Path) -> None:

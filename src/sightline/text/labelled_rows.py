@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -43,6 +44,12 @@ def _no_text(value: object, number: int, name: str) -> str:
     )
 
 
+def blank(text: str) -> bool:
+    """Whether there is nothing to read in a text: it has only spaces, signs that are not shown, such as a zero-width
+    space, marks without a letter, and U+FFFD, which stands for what was lost. Some tokenizers make no token of it."""
+    return not text[:1].isalnum() and all(unicodedata.category(s)[0] in "CMZ" or s == "\ufffd" for s in text)
+
+
 def _label_text(value: object, number: int, name: str) -> str:
     if isinstance(value, (list, dict, bytes)):
         raise InputError(f"row {number} of {name} has the label {value!r:.60}; a label is one text or one number")
@@ -52,14 +59,14 @@ def _label_text(value: object, number: int, name: str) -> str:
 def usable_rows(
     records: Records, text: Sequence[str], label: str, counts: Counts, progress: Callable[[int], None] | None
 ) -> Iterator[Row]:
-    """The rows that have something in each column of texts and in the one of labels; the others are counted."""
+    """The rows that have something to read in each column of texts and in the one of labels; the others are counted."""
     for number, (*values, value) in enumerate(records.rows((*text, label)), start=1):
         counts.read = number
         if progress is not None and number % _REPORT_EVERY == 0:
             progress(number)
         texts = tuple([some if isinstance(some, str) else _no_text(some, number, records.name) for some in values])
         said = value.strip() if isinstance(value, str) else _label_text(value, number, records.name)
-        if not all(map(str.strip, texts)):
+        if any(map(blank, texts)):
             counts.empty += 1
         elif not said:
             counts.unlabelled += 1
