@@ -105,8 +105,8 @@ def test_pairs_numbers_and_baselines(
     want = expected(folders["pairs"], rows.texts, rows.pairs)
     assert [row["probabilities"] for row in found] == [pytest.approx(row) for row in want]
     assert found[0]["text"] == rows.texts[0] and found[0]["pair"] == rows.pairs[0]
-    assert main(["classify", folders["texts"], file, "--column", "premise,hypothesis", "--json"]) == 0
-    assert len(records(capsys.readouterr().out)) == 12
+    assert main(["classify", folders["pairs"], file, "--column", "hypothesis,premise", "--json"]) == 0
+    assert [row["text"] for row in records(capsys.readouterr().out)] == rows.pairs
     assert main(["classify", folders["numbers"], file, "--json"]) == 0
     values = sl.classify(sl.load(folders["numbers"]), rows.pairs).array
     assert [row["value"] for row in records(capsys.readouterr().out)] == pytest.approx(values.tolist())
@@ -213,6 +213,29 @@ def test_columns_that_it_was_not_taught_on_are_asked_for(
     (tmp_path / "rows.csv").write_text("one,other\na,b\n", encoding="utf-8")
     assert main(["classify", folders["texts"], str(tmp_path / "rows.csv")]) == 2
     assert "say which one holds the texts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("classifier", "file", "args", "says"),
+    [
+        ("pairs", "rows.csv", ["--column", "one"], "pairs of texts, in 'premise' and 'hypothesis'; name two columns"),
+        ("pairs", "rows.csv", [], "name two columns of a table with --column"),
+        ("pairs", "rows.txt", [], "name two columns of a table with --column"),
+        ("texts", "rows.csv", ["--column", "one,other"], "taught on texts, in 'review'; name one column"),
+    ],
+)
+def test_texts_are_not_given_to_a_classifier_of_pairs_nor_pairs_to_one_of_texts(
+    classifier: str,
+    file: str,
+    args: list[str],
+    says: str,
+    folders: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / file).write_text("one,other\na,b\n" if file == "rows.csv" else "a text\n", encoding="utf-8")
+    assert main(["classify", folders[classifier], str(tmp_path / file), *args]) == 2
+    assert says in capsys.readouterr().err
 
 
 def test_a_wrong_row_leaves_no_half_file(folders: dict[str, str], tmp_path: Path) -> None:

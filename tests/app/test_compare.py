@@ -199,3 +199,18 @@ def test_a_file_of_two_gigabytes_is_read_in_bounded_memory(tmp_path: Path) -> No
     assert used.ru_maxrss < 1_500_000, f"{used.ru_maxrss} KiB"  # torch alone takes a third of it
     found = results(tmp_path / "out")
     assert found["data"]["rows"]["sampled_from"] == number and found["data"]["rows"]["train"] < 500
+
+
+def test_the_winner_of_pairs_knows_its_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = [(text, other, label) for (text, label), (other, _) in zip(texts(60), texts(60, seed=1), strict=True)]
+    rows = write(tmp_path / "rows.csv", pairs, ("premise", "hypothesis", "label"))
+    folder = tmp_path / "out"
+    assert main(["compare", str(rows), "--contenders", "tfidf", "--out", str(folder), *TINY]) == 0
+    capsys.readouterr()
+    said = json.loads((folder / "winner" / "sightline-comparison.json").read_text(encoding="utf-8"))
+    assert said["contender"] == "tfidf" and said["columns"] == {"text": ["premise", "hypothesis"], "label": "label"}
+    assert str(tmp_path) not in json.dumps(said), "no path of this computer"
+    new = write(tmp_path / "new.csv", [("7", "a text", "another")], ("id", "premise", "hypothesis"))
+    assert main(["classify", str(folder / "winner"), str(new), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["text"], answer["pair"]) == ("a text", "another")

@@ -1,11 +1,12 @@
 """What a comparison keeps, so that it can go on."""
 
+import json
 from pathlib import Path
 
 import numpy
 import pytest
 
-from sightline.comparison.store import PLAN, WINNER, Store
+from sightline.comparison.store import CHOSEN, PLAN, WINNER, Store
 from sightline.errors import ConfigError
 
 
@@ -60,6 +61,7 @@ def test_one_model_is_crowned_and_the_others_go(tmp_path: Path) -> None:
         (store.model(contender, run) / "which").write_text(f"{contender} {run}")
     store.forget_models("a", but="seed-1")
     assert not store.model("a", "seed-0").exists() and store.model("b", "seed-0").exists()
-    store.crown("a", "seed-1")
+    assert store.crown("a", "seed-1", {"contender": "a"})
+    assert json.loads((store.folder / WINNER / CHOSEN).read_text()) == {"contender": "a"}
     assert (store.folder / WINNER / "which").read_text() == "a seed-1"
     assert (store.folder / PLAN).is_file()

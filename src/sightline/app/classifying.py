@@ -57,10 +57,11 @@ class Answer:
 
 def _usual_columns(folder: str) -> tuple[str, ...] | None:
     """The columns that the classifier was taught on, where it says so."""
+    from sightline.comparison.store import CHOSEN
     from sightline.weights.files import read_json
 
-    made = Path(folder) / MADE
-    if not made.is_file():
+    made = next((path for name in (MADE, CHOSEN) if (path := Path(folder) / name).is_file()), None)
+    if made is None:
         return None
     columns = read_json(made).get("columns")
     texts = columns.get("text") if isinstance(columns, dict) else None

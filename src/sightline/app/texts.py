@@ -92,6 +92,13 @@ def _of_table(
     return (_checked(values, columns, number, str(path)) for number, values in found)
 
 
+def _unlike(usual: tuple[str, ...]) -> InputError:
+    """A classifier of pairs would answer to single texts too, and a classifier of texts to pairs: nonsense."""
+    taught = f"texts, in {usual[0]!r}" if len(usual) == 1 else f"pairs of texts, in {usual[0]!r} and {usual[1]!r}"
+    wanted = "one column" if len(usual) == 1 else "two columns of a table"
+    return InputError(f"this classifier was taught on {taught}; name {wanted} with --column")
+
+
 def rows_of(
     file: str, asked: tuple[str, ...] | None, usual: tuple[str, ...] | None, *, header: bool = True
 ) -> Iterator[Some]:
@@ -101,6 +108,8 @@ def rows_of(
     """
     if asked is not None and len(asked) > 2:
         raise InputError(f"--column names {len(asked)} columns; give one of texts, or two for pairs")
+    if asked is not None and usual is not None and len(asked) != len(usual):
+        raise _unlike(usual)
     if file == "-":
         if asked is not None:
             raise InputError("standard input has lines and no columns; leave --column out")
@@ -113,6 +122,8 @@ def rows_of(
         raise NotFoundError(f"there is no file {path}; give the path of a .txt, .jsonl, .csv, .tsv or .parquet")
     rows = None if path.is_dir() else _of_table(path, asked, usual, header)
     if rows is None:
+        if usual is not None and len(usual) == 2:
+            raise _unlike(usual)
         column = None if asked is None else asked[0]
         rows = ((text,) for text in read_texts(path, column))
     while some := list(itertools.islice(rows, ROWS_AT_ONCE)):

@@ -147,12 +147,30 @@ def assemble(
     }
 
 
+def _chosen(done: Finished, number: int, rows: Rows) -> dict[str, Any]:
+    """Where the winner's folder comes from, and which columns it reads: `sightline classify` looks there."""
+    record = done.seeds[number]
+    return {
+        "contender": done.contender.name,
+        "method": done.learner.method,
+        "settings": record["settings"],
+        "seed": record["seed"],
+        "dev": record["dev"],
+        "test": record["test"],
+        "columns": {"text": list(rows.table.text_columns), "label": rows.table.label_column},
+        "file": Path(rows.table.name).name,
+        "sha256_of_rows": rows.fingerprint(),
+        "versions": {"sightline": version("sightline"), "torch": torch.__version__},
+    }
+
+
 def write_results(results: dict[str, Any], finished: list[Finished], rows: Rows, store: Store) -> None:
     """results.json, report.html and predictions.parquet; the best model on dev becomes the winner's folder."""
     best = next((done for done in finished if done.contender.name == results["best"]), None)
     if best is not None:
         number = max(range(len(best.seeds)), key=lambda index: goodness(best.seeds[index]["dev"]))
-        results["model"] = WINNER if store.crown(best.contender.name, seed_run(number)) else None
+        crowned = store.crown(best.contender.name, seed_run(number), _chosen(best, number, rows))
+        results["model"] = WINNER if crowned else None
     for done in finished:
         store.forget_models(done.contender.name)
     page, value = render(results), json.dumps(results, indent=1, ensure_ascii=False, allow_nan=False)

@@ -31,6 +31,7 @@ class StoreError(SightlineError):
 
 Predictions = NDArray[numpy.float64]
 PLAN, RESULTS, REPORT, PREDICTIONS, WINNER = "plan.json", "results.json", "report.html", "predictions.parquet", "winner"
+CHOSEN = "sightline-comparison.json"  # in the winner's folder
 
 
 def _fold(name: str) -> str:
@@ -188,10 +189,15 @@ class Store:
             if but is None or model != self.model(contender, but):
                 shutil.rmtree(model, ignore_errors=True)
 
-    def crown(self, contender: str, run: str) -> bool:
-        """The model of this run becomes the folder "winner", unless it is already; gives whether there is one."""
+    def crown(self, contender: str, run: str, record: dict[str, Any]) -> bool:
+        """The model of this run becomes the folder "winner", unless it is already, and the record of where it comes
+        from stands beside it; gives whether there is one."""
         if self.model(contender, run).is_dir():
             with _writing(self.folder):
                 shutil.rmtree(self.folder / WINNER, ignore_errors=True)
                 self.model(contender, run).rename(self.folder / WINNER)
-        return (self.folder / WINNER).is_dir()
+        there = (self.folder / WINNER).is_dir()
+        if there:
+            with _writing(self.folder):
+                write_json(self.folder / WINNER / CHOSEN, record)
+        return there
