@@ -22,6 +22,7 @@ from sightline.tasks.metrics import scores as scores_of
 from sightline.tasks.ready import balanced
 from sightline.tasks.scale import Scale, fold_in
 from sightline.text.labelled import Examples
+from sightline.training.fit import DivergedError
 from tasks.labelled_rows import LABELS, classes, learner, numbers
 
 FAST = FinetuneConfig(passes=6, batch_rows=16, learning_rate=3e-3, precision="float32")
@@ -334,6 +335,22 @@ def test_settings_that_cannot_be_are_named(change: dict[str, object]) -> None:
     (name,) = change
     with pytest.raises(ConfigError, match=name):
         FinetuneConfig(**change)  # type: ignore[arg-type]
+
+
+def test_a_head_that_says_yes_or_no_to_each_class_is_refused() -> None:
+    """Learned as one of several, answered each for itself: its probabilities would not add up to 1."""
+    rows = classes(12)
+    model = learner("bert", rows)
+    model.problem_type = "multi_label_classification"
+    with pytest.raises(UnsupportedError, match="yes or no to each class for itself"):
+        Finetuning(model, rows, None, FinetuneConfig())
+
+
+def test_answers_on_dev_that_are_not_finite_have_diverged(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = classes(12)
+    monkeypatch.setattr("sightline.tasks.finetune.answers", lambda *given: numpy.full((12, 2), numpy.nan))
+    with pytest.raises(DivergedError, match="step 1: answers on dev are not finite"):
+        list(finetune(learner("bert", rows), rows, rows, FinetuneConfig(passes=1)))
 
 
 def test_progress_says_what_a_step_did() -> None:

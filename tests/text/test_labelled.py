@@ -362,6 +362,7 @@ def test_classes_that_differ_in_case_are_mentioned(tmp_path: Path) -> None:
         (["1.5", "2.5", "nan"], {}, "row 3 of .* has the label 'nan', no finite number"),
         (["1.5", "-inf", "2"], {"kind": "numbers"}, "row 2 of .* has the label '-inf', no finite number"),
         (["1.5", "1e999", "2"], {}, "row 2 of .* has the label '1e999', no finite number"),
+        (["1.5", "2", "-1e300"], {}, "row 3 of .* has the label '-1e300', too large to be learned"),
         (
             ["a", "b", "c"],
             {"labels": ("a", "b")},

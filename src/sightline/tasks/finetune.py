@@ -35,7 +35,7 @@ from sightline.tasks.ready import balanced, check_examples, fingerprint, own_mem
 from sightline.tasks.scale import Scale, fold_in
 from sightline.text.labelled import Examples
 from sightline.training.checkpoint import restore, save
-from sightline.training.fit import Progress, Training, fit
+from sightline.training.fit import DivergedError, Progress, Training, fit
 from sightline.training.steps import LabelledSteps
 
 
@@ -237,6 +237,8 @@ class Finetuning:
         if self.dev is None or self._dev is None:
             return {}
         found = answers(self.model, self._dev)
+        if not numpy.isfinite(found).all():
+            raise DivergedError(f"step {self.training.step}: answers on dev are not finite; lower learning_rate")
         return metrics.scores(self.dev.targets, self.scale.own(found) if self.dev.labels is None else found)
 
     def _due(self, look: Evaluation | None) -> bool:
@@ -283,8 +285,8 @@ def finetune(
 
     After the last step the model is in eval mode and holds the weights that were best on dev.
 
-    Raises DivergedError where the loss is not finite any more; InputError, ConfigError and CheckpointError as
-    `Finetuning` does, at the first step.
+    Raises DivergedError where the loss, or an answer on dev, is not finite any more; InputError, ConfigError and
+    CheckpointError as `Finetuning` does, at the first step.
 
         for progress in finetune(model, train, dev, FinetuneConfig(passes=3, learning_rate=5e-5)):
             print(progress.step, progress.steps, progress.loss)

@@ -9,7 +9,7 @@ from collections import Counter
 import numpy
 import torch
 
-from sightline.errors import InputError
+from sightline.errors import InputError, UnsupportedError
 from sightline.model.model import Model
 from sightline.tasks.answers import check_classifier, labels_of
 from sightline.tasks.encode import Long
@@ -19,6 +19,11 @@ from sightline.text.labelled import Examples
 def check_examples(model: Model, train: Examples, dev: Examples | None) -> None:
     """InputError for rows whose labels are not the model's; UnsupportedError for a model that cannot classify."""
     check_classifier(model)
+    if model.problem_type == "multi_label_classification":
+        raise UnsupportedError(
+            "the model's head says yes or no to each class for itself, and these rows have one class each; give it"
+            " another: with_classifier(model, examples.labels)"
+        )
     for name, examples in (("training", train), ("dev", dev)):
         if examples is None:
             continue

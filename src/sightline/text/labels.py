@@ -20,6 +20,7 @@ from sightline.text.duplicates import normalized
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _MOST_INTEGER_CLASSES = 20
+_LARGEST = 1e30  # of a number: weights that are multiplied by it must still fit float32
 
 
 def label_text(value: object) -> str:
@@ -66,6 +67,12 @@ def as_numbers(labels: Sequence[str], rows: Sequence[int], name: str) -> numpy.n
             )
     values = [float(label) for label in labels]
     check_finite(values, labels, rows, name)
+    large = next((i for i, value in enumerate(values) if abs(value) > _LARGEST), None)
+    if large is not None:
+        raise InputError(
+            f"row {rows[large]} of {name} has the label {labels[large]!r:.60}, too large to be learned in float32;"
+            " divide all labels by a power of ten"
+        )
     return numpy.array(values, numpy.float64)
 
 
