@@ -212,7 +212,7 @@ def test_columns_that_it_was_not_taught_on_are_asked_for(
 ) -> None:
     (tmp_path / "rows.csv").write_text("one,other\na,b\n", encoding="utf-8")
     assert main(["classify", folders["texts"], str(tmp_path / "rows.csv")]) == 2
-    assert "say which one holds the texts" in capsys.readouterr().err
+    assert "say which one holds the texts with --column\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

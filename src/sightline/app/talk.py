@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 import sys
 import textwrap
@@ -11,6 +12,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+_FOR_PYTHON = re.compile(r"(--[\w-]+(?: \w+)?) \((?:\w+=(?:…|'\w+'|True|False|None)(?:, )?)+\)")
 
 
 def answer(text: str) -> None:
@@ -40,9 +43,14 @@ def print_what_can_be_printed() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
+def without_python(text: str) -> str:
+    """The text without what callers from Python read beside an option: "--label (label=…)" becomes "--label"."""
+    return _FOR_PYTHON.sub(r"\1", text)
+
+
 def say(text: str) -> None:
     """A line for stderr."""
-    print(text, file=sys.stderr, flush=True)
+    print(without_python(text), file=sys.stderr, flush=True)
 
 
 @contextmanager

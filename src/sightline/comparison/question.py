@@ -59,7 +59,9 @@ class Question:
 
     def __post_init__(self) -> None:
         if self.budget is not None and not 0 < self.budget < math.inf:
-            raise ConfigError(f"the budget is {self.budget} minutes; give more than 0, or None for no limit")
+            raise ConfigError(
+                f"the budget is {self.budget} minutes; give more than 0, or no limit by --budget 0 (budget=None)"
+            )
         if self.passes is not None and self.passes < 1:
             raise ConfigError(f"passes is {self.passes}; the rows are read at least once")
         if self.seeds < 1:

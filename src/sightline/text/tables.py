@@ -48,7 +48,7 @@ def choose_column(columns: Sequence[str], asked: str | None, name: str) -> str:
     usual = [column for column in columns if column.casefold() in _USUAL]
     if len(columns) == 1 or len(usual) == 1:
         return usual[0] if usual else columns[0]
-    raise InputError(f"{name} has the columns {there}; say which one holds the texts (column=…)")
+    raise InputError(f"{name} has the columns {there}; say which one holds the texts with --column (column=…)")
 
 
 def _text(value: object, number: int, column: str, name: str) -> str:
@@ -60,7 +60,9 @@ def _text(value: object, number: int, column: str, name: str) -> str:
 
 def _of_plain(lines: Iterable[str], column: str | None, name: str) -> Iterator[str]:
     if column is not None:
-        raise InputError(f"{name} has lines and no columns, so none is called {column!r}; leave column out")
+        raise InputError(
+            f"{name} has lines and no columns, so none is called {column!r}; leave out --column (column=…)"
+        )
     for line in lines:
         yield line.removesuffix("\n").removesuffix("\r")
 
@@ -75,7 +77,9 @@ def _of_jsonl(lines: Iterable[str], column: str | None, name: str) -> Iterator[s
         elif column is None:
             yield row
         else:
-            raise InputError(f"row {number} of {name} is a text, without a column {column!r}; leave column out")
+            raise InputError(
+                f"row {number} of {name} is a text, without a column {column!r}; leave out --column (column=…)"
+            )
 
 
 def _of_delimited(lines: Iterable[str], column: str | None, name: str, suffix: str) -> Iterator[str]:
