@@ -468,6 +468,7 @@ WRONG: list[tuple[str, bytes, type[SightlineError], str]] = [
     ("a.csv", b"text,label\ngood,1\ncaf\xe9,2\n", InputError, "not UTF-8 text: byte 4 of line 3 is 0xe9"),
     ("a.csv", b"text,label\ngood,1\nfine, but,2\n", InputError, r"row 2 of .* \(line 3\) has 3 fields, its header 2"),
     ("a.csv", b"text;label\ngood;1\n", InputError, "separate columns by commas"),
+    ("a.csv", b"text,label\rgood,1\rfine,2\r", InputError, r"line 1 of .* carriage return .* LF or CRLF"),
     ("a.csv", b"text,text,label\na,b,c\n", InputError, "has 2 columns called 'text'; give each its own name"),
     ("a.csv", b"", InputError, "has no column; labelled rows need one"),
     ("a.csv", b"text,label\n", InputError, "has no labelled row: 0 read"),
@@ -486,6 +487,15 @@ def test_files_that_cannot_be_read(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(kind, match=message):
         read_examples(tmp_path / name)
+
+
+def test_numbers_with_decimal_commas_are_not_taken_for_classes(tmp_path: Path) -> None:
+    labels = [f"{row},5" for row in range(30)]
+    path = write(tmp_path / "rows.csv", {"text": [f"text {row}" for row in range(30)], "label": labels})
+    assert "decimal commas, such as '0,5'; write them with points" in error_of(path)
+    assert read_examples(path, kind="classes").examples.labels == tuple(labels)
+    few = write(tmp_path / "few.csv", {"text": list("abcd"), "label": ["0,5", "1,5", "0,5", "1,5"]})
+    assert read_examples(few).examples.labels == ("0,5", "1,5")
 
 
 def test_an_open_quote_does_not_take_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

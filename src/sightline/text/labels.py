@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import numpy
@@ -18,6 +18,7 @@ from sightline.errors import InputError
 from sightline.text.duplicates import normalized
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _MOST_INTEGER_CLASSES = 20
 _LARGEST = 1e30  # of a number: weights that are multiplied by it must still fit float32
@@ -115,10 +116,22 @@ def as_classes(labels: Sequence[str], classes: Sequence[str], rows: Sequence[int
     return numpy.array([places[label] for label in labels], numpy.int64)
 
 
+def _check_decimal_commas(labels: Collection[str], name: str) -> None:
+    """InputError for labels that are many numbers written as 0,5."""
+    with_commas = sorted(label for label in labels if _DECIMAL_COMMA.fullmatch(label))
+    others = [label for label in labels if not _DECIMAL_COMMA.fullmatch(label) and not _NUMBER.fullmatch(label)]
+    if len(with_commas) > _MOST_INTEGER_CLASSES and not others:
+        raise InputError(
+            f"the labels of {name} are numbers with decimal commas, such as {with_commas[0]!r}; write them with points,"
+            " or use them as classes with --kind classes (kind='classes')"
+        )
+
+
 def decide_kind(labels: Sequence[str], rows: Sequence[int], name: str) -> tuple[Literal["classes", "numbers"], str]:
     """Whether the labels are classes or numbers, and the sentence that says so."""
     values = _numbers(labels)
     if values is None:
+        _check_decimal_commas(set(labels), name)
         return "classes", ""
     check_finite(values, labels, rows, name)
     distinct = len(set(values))

@@ -93,6 +93,11 @@ def delimited_rows(
                 )
             yield row
     except csv.Error as error:
+        if "new-line character" in str(error):  # a CR that no LF follows
+            raise InputError(
+                f"line {rows.line_num} of {name} has a carriage return within it, as old Macs end lines; save the file"
+                " with LF or CRLF at the ends of lines"
+            ) from None
         remedy = "" if suffix == ".tsv" else "; is a quote in it or before it left open?"
         raise InputError(f"row {number + 1} of {name} (line {rows.line_num}) cannot be read: {error}{remedy}") from None
 
