@@ -9,7 +9,7 @@ import transformers
 
 from contract.families import FAMILIES, randomize
 from sightline.core.mask import Causal
-from sightline.errors import InputError, UnsupportedError
+from sightline.errors import InputError, NotFoundError, UnsupportedError
 from sightline.model.heads import with_classifier
 from sightline.model.load import build, load
 from sightline.model.model import Model
@@ -167,6 +167,8 @@ def test_a_folder_is_opened_by_what_it_holds(labels: tuple[str, ...] | None, tmp
     Majority.fit(rows).save(tmp_path / "majority")
     baseline = open_classifier(tmp_path / "majority")
     assert isinstance(baseline, Majority) and baseline.predict(ROWS.texts).shape == found.shape
+    with pytest.raises(NotFoundError, match=r"is no classifier; did you mean '.*majority'"):
+        open_classifier(tmp_path)
 
 
 # Wrong input

@@ -18,7 +18,7 @@ from typing import Protocol
 
 import numpy
 
-from sightline.errors import InputError, UnsupportedError
+from sightline.errors import InputError, NotFoundError, UnsupportedError
 from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.tasks.answers import Numbers, answers, check_classifier, labels_of
@@ -234,6 +234,9 @@ def open_classifier(name: str | Path, *, device: str | None = None, revision: st
         from sightline.tasks.frozen import Frozen
 
         return Frozen.load(folder)
+    inside = sorted(path.parent for path in folder.glob("*/baseline.json"))
+    if inside and not (folder / "config.json").is_file():
+        raise NotFoundError(f"{folder} is no classifier; did you mean {str(inside[-1])!r}?")
     return ModelClassifier(load(name, device=device, revision=revision))
 
 
