@@ -78,7 +78,7 @@ def _place(device: torch.device | str | None) -> torch.device:
         place = torch.get_default_device() if device is None else torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].partition(" device type at start")[0]
         raise ConfigError(f"device={str(device)!r} cannot be used here ({reason}); 'cpu' always can") from error
     return place
 
