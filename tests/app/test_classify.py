@@ -7,12 +7,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy
 import polars
 import pytest
 
 import sightline as sl
 from sightline.app.cli import main
-from sightline.app.texts import ROWS_AT_ONCE
+from sightline.app.texts import ROWS_AT_ONCE, lines_as_they_come
+from sightline.errors import InputError
 from sightline.tasks.baseline import Majority
 from tasks.labelled_rows import LABELS, SIZES, classes, numbers
 
@@ -158,6 +160,36 @@ def test_pairs_on_standard_input_are_parted_by_tabs(folders: dict[str, str]) -> 
     assert [row["pair"] for row in records(done.stdout)] == ["the soup", "is cold"]
     done = subprocess.run(command, input="one\ttwo\nthree\n", capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and "line 2 has 0 tabs" in done.stderr
+    done = subprocess.run(command, input="one\ttwo\n\nthree\tfour\n", capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and done.stderr == "sightline: row 2 is empty; leave it out, or give it some text\n"
+
+
+class _Input:
+    """Standard input that comes in parts."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self.buffer, self.parts = self, [*parts, b""]
+
+    def read1(self, most: int) -> bytes:
+        return self.parts.pop(0)
+
+
+def test_a_line_may_come_in_parts_and_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", _Input(b"\xef\xbb\xbfon", b"e", b" line\ntwo\n\nfo", b"ur"))
+    assert list(lines_as_they_come()) == [[("one line",), ("two",)], [("",), ("four",)]]
+    monkeypatch.setattr(sys, "stdin", _Input(*[b"x" * 2**20] * 65, b"\n"))
+    with pytest.raises(InputError, match="longer than 67,108,864 bytes"):
+        list(lines_as_they_come())
+
+
+def test_what_a_terminal_would_obey_is_not_printed(
+    folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = ("a\nb", "c\x1b[2Jd")
+    Majority(labels=labels, answer=numpy.array([0.4, 0.6]), paired=False).save(tmp_path / "odd")
+    (tmp_path / "rows.txt").write_text("so\x1b[31m red\n", encoding="utf-8")
+    assert main(["classify", str(tmp_path / "odd"), str(tmp_path / "rows.txt")]) == 0
+    assert capsys.readouterr().out == "c [2Jd\t0.6000\tso [31m red\n"
 
 
 def test_little_is_held_at_once(folders: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

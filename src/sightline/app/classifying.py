@@ -22,6 +22,11 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 SHOWN = 60  # characters of a text on stdout
 
 
+def _plain(text: str) -> str:
+    """On one line, without signs that a terminal would obey."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What the classifier says of one row: a class and the probability of each, or a number."""
@@ -33,12 +38,12 @@ class Answer:
     value: float | None
 
     def line(self) -> str:
-        """label, probability and the text, parted by tabs."""
-        text = " · ".join(" ".join(text.split()) for text in self.texts)
+        """label, probability and the text, parted by tabs, on one line that a terminal can show."""
+        text = " · ".join(map(_plain, self.texts))
         shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
         if self.label is None:
             return f"{self.value:.6g}\t{shown}"
-        return f"{self.label}\t{self.probabilities[self.label]:.4f}\t{shown}"
+        return f"{_plain(self.label)}\t{self.probabilities[self.label]:.4f}\t{shown}"
 
     def record(self) -> dict[str, Any]:
         """All of it, as JSON."""

@@ -13,6 +13,7 @@ Some = list[tuple[str, ...]]  # rows, each a text or a pair of texts
 
 ROWS_AT_ONCE = 1024
 BYTES_AT_ONCE = 65536
+LONGEST_LINE = 2**26  # bytes
 
 
 def _line(line: bytes, number: int) -> str:
@@ -36,16 +37,27 @@ def _parted(line: str, number: int, paired: bool) -> tuple[str, ...]:
     return parts
 
 
-def lines_as_they_come(paired: bool = False) -> Iterator[Some]:
-    """The lines of standard input: as many at once as are there already. Blank lines at the end are no rows."""
+def _lines_so_far() -> Iterator[list[bytes]]:
+    """The lines of standard input, without their ends: as many at once as are there already."""
     if sys.stdin is None:
         raise InputError("there is no standard input; name a file")
-    rest, number, blank = b"", 0, 0
-    while True:
-        chunk = sys.stdin.buffer.read1(BYTES_AT_ONCE)  # type: ignore[union-attr]  # waits for some, not for all
-        *lines, rest = (rest + chunk).split(b"\n")
-        if not chunk and rest:
-            lines, rest = [rest], b""
+    begun: list[bytes] = []  # the parts of a line that has not ended yet, which are put together once
+    while chunk := sys.stdin.buffer.read1(BYTES_AT_ONCE):  # type: ignore[union-attr]  # waits for some, not for all
+        begun.append(chunk)
+        if b"\n" in chunk:
+            *lines, rest = b"".join(begun).split(b"\n")
+            yield lines
+            begun = [rest]
+        elif sum(map(len, begun)) > LONGEST_LINE:
+            raise InputError(f"a line of standard input is longer than {LONGEST_LINE:,} bytes; is a text on each line?")
+    if last := b"".join(begun):
+        yield [last]
+
+
+def lines_as_they_come(paired: bool = False) -> Iterator[Some]:
+    """The texts of standard input, one a line, as they come. Blank lines at the end are no rows."""
+    number, blank = 0, 0
+    for lines in _lines_so_far():
         some: Some = []
         for line in lines:
             number += 1
@@ -53,13 +65,11 @@ def lines_as_they_come(paired: bool = False) -> Iterator[Some]:
             if not text:
                 blank += 1
                 continue
-            some += [("",)] * blank  # blank lines before others are rows, which is for others to refuse
+            some += [("", "") if paired else ("",)] * blank  # before other lines they are rows, for others to refuse
             blank = 0
             some.append(_parted(text, number, paired))
         if some:
             yield some
-        if not chunk:
-            return
 
 
 def _checked(values: Sequence[object], columns: Sequence[str], number: int, name: str) -> tuple[str, ...]:
