@@ -10,6 +10,7 @@ WORKERS ?= 2
 
 DEMO = .venv/bin/sightline compare src/sightline/data/reviews.csv --out demo-output --budget 3
 BENCH = .venv/bin/python benchmarks/run.py
+BENCH_TRAINING = .venv/bin/python benchmarks/finetune.py
 PYTEST = .venv/bin/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -32,6 +33,7 @@ test-slow: .venv/test.stamp ## the tests marked slow, and wider searches for cou
 
 bench: .venv/test.stamp ## measure against transformers; the numbers in docs/performance.md
 	$(BENCH)
+	$(BENCH_TRAINING)
 
 format: .venv/test.stamp ## put imports and layout in order
 	.venv/bin/python -m ruff check --fix-only --quiet .
