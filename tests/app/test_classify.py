@@ -239,6 +239,18 @@ def test_what_cannot_be_is_one_line(
     assert len(err) == 1 and err[0].startswith("sightline: ") and says in err[0]
 
 
+def test_answers_do_not_take_the_place_of_the_rows(
+    folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "rows.csv", ["review"], [("tea",), ("soup",)])
+    before = Path(file).read_bytes()
+    (tmp_path / "link.csv").symlink_to(file)
+    for out in (file, str(tmp_path / "link.csv")):
+        assert main(["classify", folders["texts"], file, "--out", out]) == 2
+        assert "the rows are in it; name another file" in capsys.readouterr().err
+    assert Path(file).read_bytes() == before
+
+
 def test_columns_that_it_was_not_taught_on_are_asked_for(
     folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

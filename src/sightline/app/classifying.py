@@ -140,11 +140,13 @@ _WRITERS: dict[str, Callable[[Path, Iterator[list[Answer]]], None]] = {
 }
 
 
-def _check_out(out: Path) -> None:
+def _check_out(out: Path, file: str) -> None:
     if out.suffix.lower() not in SUFFIXES:
         raise InputError(f"cannot write answers to {out}: name a file that ends in {', '.join(SUFFIXES)}")
     if out.is_dir():
         raise InputError(f"cannot write answers to {out}: it is a folder; name a file in it")
+    if out.exists() and Path(file).exists() and out.samefile(file):
+        raise InputError(f"cannot write answers to {out}: the rows are in it; name another file")
 
 
 def _print(under_way: _Classifying, *, json: bool) -> None:
@@ -188,7 +190,7 @@ def classify_rows(
 ) -> None:
     """Classify the texts of a file; see the verb."""
     if out is not None:
-        _check_out(out)
+        _check_out(out, file)
     with talk.busy(f"Loading {folder}"):
         from sightline.tasks.classify import open_classifier
 
