@@ -489,6 +489,24 @@ def test_files_that_cannot_be_read(
         read_examples(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        (["text", " long"], ("text, long",)),
+        ([" note "], (" note ",)),
+        (["note"], ("note",)),
+        (["note", " more"], ("note", "more")),
+        (["text", "more"], ("text", "more")),
+    ],
+)
+def test_names_with_commas_and_spaces_can_be_asked_for(
+    tmp_path: Path, asked: list[str], found: tuple[str, ...]
+) -> None:
+    names = ["text, long", " note ", "note", "more", "text", "label"]
+    path = write(tmp_path / "rows.csv", {name: [f"a {name}", f"b {name}"] for name in names[:-1]} | {"label": [1, 2]})
+    assert read_examples(path, text=asked, label="label", kind="classes").text_columns == found
+
+
 def test_numbers_with_decimal_commas_are_not_taken_for_classes(tmp_path: Path) -> None:
     labels = [f"{row},5" for row in range(30)]
     path = write(tmp_path / "rows.csv", {"text": [f"text {row}" for row in range(30)], "label": labels})

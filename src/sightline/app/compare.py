@@ -101,7 +101,7 @@ def compare(
 
     comparison = start(
         file,
-        text=None if text is None else [column.strip() for column in text.split(",")],
+        text=None if text is None else text.split(","),
         label=label,
         kind=kind,  # type: ignore[arg-type]  # checked where it is read
         header=header,

@@ -253,6 +253,14 @@ def _check_asked(text: Sequence[str] | None, label: str | None, columns: Sequenc
         raise InputError(f"{name} has {there}; labelled rows need one column of texts and one of labels")
 
 
+def _spelled(text: Sequence[str], columns: Sequence[str]) -> tuple[str, ...]:
+    """What was parted at commas, as the columns are called: a name may hold a comma, or spaces at its ends."""
+    if all(column in columns for column in text):
+        return tuple(text)
+    whole = ",".join(text)
+    return (whole,) if whole in columns else tuple(each if each in columns else each.strip() for each in text)
+
+
 def choose_columns(
     columns: Sequence[str],
     *,
@@ -268,6 +276,7 @@ def choose_columns(
 
     Raises InputError that lists the columns and says which option to give: no such column, none or several that fit.
     """
+    text = None if text is None else _spelled(text, columns)
     _check_asked(text, label, columns, name)
     there = f"{name} has the columns {listed(columns)}"
     free = [column for column in dict.fromkeys(columns) if column not in {*(text or ()), label}]
