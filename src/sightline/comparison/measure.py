@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -46,8 +48,18 @@ def _on_gpu() -> bool:
     return torch.get_default_device().type == "cuda"  # where models are loaded and built
 
 
+def _give_back() -> None:
+    """What is free goes back to the system: else one contender's memory would count as that of those after it."""
+    gc.collect()
+    try:
+        ctypes.CDLL(None).malloc_trim(0)  # the C library of most Linux systems, which keeps what is freed
+    except (OSError, AttributeError, TypeError):
+        return
+
+
 def forget_peak() -> None:
     """From now on `peak_memory` counts anew, where the system lets it."""
+    _give_back()
     if _on_gpu():
         torch.cuda.reset_peak_memory_stats()
     try:

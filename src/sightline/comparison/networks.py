@@ -7,6 +7,7 @@ decoder: everything but the mask and the pooling), they share exactly: weights a
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy
@@ -52,6 +53,16 @@ class Tokenizers:
         return self._known[fresh.tokens]
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """What is to be said of a network. Not the network: others learn while it waits, and its memory is not theirs."""
+
+    mask: str
+    method: str
+    limit: int
+    tokenizer: Tokenizer
+
+
 class NetworkLearner:
     """A network that is trained on the rows, all of it."""
 
@@ -76,27 +87,33 @@ class NetworkLearner:
         return with_classifier(model, self.rows.labels, seed=seed)
 
     @cached_property
-    def _first(self) -> Model:
-        return self._model(0)
+    def _seen(self) -> _Seen:
+        model, source = self._model(0), self.contender.source
+        what = f"new {source.family} network" if isinstance(source, Fresh) else f"{model.family} checkpoint"
+        size = f"{model.config.layers} layers, {model.config.width} wide"
+        pooling = model.head("classifier").pooling
+        return _Seen(
+            mask=str(model.mask),
+            method=f"{what} ({size}), mask {model.mask}, pooling {pooling}",
+            limit=longest(model, None),
+            tokenizer=tokenizer_of(model),
+        )
 
     @property
     def mask(self) -> str:
-        return str(self._first.mask)
+        return self._seen.mask
 
     @property
     def method(self) -> str:
-        config, source = self._first.config, self.contender.source
-        what = f"new {source.family} network" if isinstance(source, Fresh) else f"{self._first.family} checkpoint"
-        pooling = self._first.head("classifier").pooling
-        return f"{what} ({config.layers} layers, {config.width} wide), mask {self.mask}, pooling {pooling}"
+        return self._seen.method
 
     def notes(self) -> list[str]:
         """How many training texts are longer than what it reads."""
-        limit, source = longest(self._first, None), self.contender.source
+        limit, source = self._seen.limit, self.contender.source
         if isinstance(source, Fresh):
             _, lengths = self.tokenizers.of(source)
         else:
-            lengths = token_counts(tokenizer_of(self._first), self.rows.train)
+            lengths = token_counts(self._seen.tokenizer, self.rows.train)
         cut = sum(length > limit for length in lengths)
         if not cut:
             return []
