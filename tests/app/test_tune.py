@@ -294,6 +294,9 @@ def test_no_room_for_the_result_loses_no_training(
     assert main([*args, "--resume"]) == 0
     finished = capsys.readouterr()
     assert "finished before" in finished.err and finished.out == captured.out
+    other = ["tune", files["bert"], files["numbers"], "--passes", "3", "--out", str(out), "--resume"]
+    assert main(other) == 2
+    assert "(not the same: train rows, dev rows, test rows, passes)" in capsys.readouterr().err
 
 
 # What is refused

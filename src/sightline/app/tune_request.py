@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,11 @@ class Request:
         """Whether the network begins from random weights."""
         return self.model.startswith(NEW)
 
+    @property
+    def base(self) -> str:
+        """What the model begins from, without where that lies."""
+        return Path(self.model).resolve().name if not self.new and Path(self.model).is_dir() else self.model
+
     def again(self) -> str:
         """The command that goes on with this training."""
         words = ["sightline", "tune", self.model, self.rows, "--out", str(self.out)]
@@ -87,6 +93,24 @@ class Request:
             precision=self.precision,  # type: ignore[arg-type]  # likewise
             checkpoint_every=self.checkpoint_every,
             seed=self.seed,
+        )
+
+
+def check_same(request: Request, config: FinetuneConfig, record: Mapping[str, Any]) -> None:
+    """ConfigError where the finished training of this record is not the one that is asked for."""
+    rows = {"train": request.rows, "dev": request.dev or request.rows, "test": request.test or request.rows}
+    asked: dict[str, Any] = {"model": request.base, **{f"{part} rows": Path(rows[part]).name for part in rows}}
+    made: dict[str, Any] = {
+        "model": record.get("base"),
+        **{f"{part} rows": name for part, name in record.get("files", {}).items()},
+    }
+    asked |= {"size": request.size if request.new else None, **dataclasses.asdict(config)}
+    made |= {"size": record.get("size"), **record.get("config", {})}
+    changed = [name for name, value in asked.items() if made.get(name) != value and name != "checkpoint_every"]
+    if changed:
+        raise ConfigError(
+            f"{request.out} holds a finished training of another kind (not the same: {', '.join(changed)});"
+            " name another folder with --out"
         )
 
 

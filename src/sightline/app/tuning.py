@@ -16,7 +16,7 @@ from sightline.app import talk
 from sightline.app.options import open_model
 from sightline.app.stopping import stoppable
 from sightline.app.tune_board import board
-from sightline.app.tune_request import CHECKPOINTS, MADE, NEW, Request, check_out
+from sightline.app.tune_request import CHECKPOINTS, MADE, NEW, Request, check_out, check_same
 from sightline.errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float)
         judged = scores(test.targets, found)
     record = made(
         under_way,
-        base=request.model if request.new or not Path(request.model).is_dir() else Path(request.model).resolve().name,
+        base=request.base,
         size=request.size if request.new else None,
         examples={"train": rows.train, "dev": rows.dev, "test": test},
         files={"train": request.rows, "dev": request.dev or request.rows, "test": request.test or request.rows},
@@ -220,9 +220,11 @@ def tune_rows(request: Request, *, json: bool = False) -> None:
     if done:
         from sightline.weights.files import read_json
 
+        record = read_json(request.out / MADE)
+        check_same(request, config, record)
         _tidy(request.out)
         talk.say("This training was finished before.")
-        return _answer(request, read_json(request.out / MADE), json=json)
+        return _answer(request, record, json=json)
     rows = _read(request)
     model = _start(request, rows)
     from sightline.tasks.finetune import Finetuning
