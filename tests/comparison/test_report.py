@@ -290,6 +290,19 @@ def test_a_stopped_comparison_says_so() -> None:
     assert "compared 4 contenders on rows.csv" in read(render(classes())).all("header")[0].text()
 
 
+def test_a_page_without_networks_says_nothing_of_how_they_learn() -> None:
+    results = classes()
+    assert "learning rates" in section(read(render(results)), "protocol").text()
+    assert "corrected for all" in section(read(render(results)), "pairs").text()
+    results["contenders"] = [each for each in results["contenders"] if each["kind"] == "baseline"]
+    names = {each["name"] for each in results["contenders"]}
+    results["comparisons"] = [pair for pair in results["comparisons"] if {pair["a"], pair["b"]} <= names]
+    assert len(results["comparisons"]) == 1
+    page = read(render(results))
+    assert "learning rates" not in section(page, "protocol").text()
+    assert "different where p is below 0.05" in section(page, "pairs").text()
+
+
 def test_confusion_is_a_grid_for_few_classes_and_pairs_for_many() -> None:
     results = classes()
     encoder = next(each for each in results["contenders"] if each["name"] == "encoder")

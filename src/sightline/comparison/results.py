@@ -70,13 +70,14 @@ def _verdict(finished: list[Finished], rows: Rows, seed: int) -> Verdict:
 
 def _held_equal(plan: Plan, finished: list[Finished], rows: Rows) -> list[str]:
     """What no contender had more of than another."""
+    networks = any(done.contender.kind == "network" for done in finished)
+    rates = f"; networks tried the same learning rates ({', '.join(f'{rate:g}' for rate in plan.learning_rates)})"
     said = [
         f"All learned from the same {len(rows.train):,} rows, were tuned on the same {len(rows.dev):,} and judged once"
         f" on the same {len(rows.test):,}; no text is in two parts.",
-        f"All but the majority had {len(plan.learning_rates)} tries, chosen among by dev; networks tried the same"
-        f" learning rates ({', '.join(f'{rate:g}' for rate in plan.learning_rates)}).",
+        f"All but the majority had {len(plan.learning_rates)} tries, chosen among by dev{rates if networks else ''}.",
     ]
-    if any(done.contender.kind == "network" for done in finished):
+    if networks:
         said.append(
             f"Every network was trained for {plan.passes} pass{'es' if plan.passes > 1 else ''} in batches of"
             f" {plan.batch_rows} rows with the same optimizer and schedule, with {plan.seeds}"
@@ -89,7 +90,8 @@ def _held_equal(plan: Plan, finished: list[Finished], rows: Rows) -> list[str]:
             " weights at the start, the same order of rows and the same updates; only the mask and the pooling differ."
         )
     if random := [done.contender.name for done in finished if done.contender.random]:
-        said.append(f"{' and '.join(random)} began from random weights: they know nothing but the training rows.")
+        know = "it knows" if len(random) == 1 else "they know"
+        said.append(f"{' and '.join(random)} began from random weights: {know} nothing but the training rows.")
     return said
 
 

@@ -58,10 +58,10 @@ def pairs(view: View) -> Html | None:
         body.append(
             more(f"{len(rest)} more pairs", table("More pairs of contenders", head, rest, class_="figures pairs"))
         )
+    corrected = f", corrected for all {len(given)} pairs after Holm," if len(given) > 1 else ""
     explained = (
         "The first minus the second, on the same rows; the dashed line is no difference. Two contenders count as"
-        " different where p, corrected for all"
-        f" {len(given)} pairs after Holm, is below {1 - (known(view.part('protocol').get('level')) or 0.95):.2g}."
+        f" different where p{corrected} is below {1 - (known(view.part('protocol').get('level')) or 0.95):.2g}."
         " Rows needed: how many test rows would show a difference as large as this one."
     )
     return section("pairs", "Who differs from whom", explained, *body, wide=True)

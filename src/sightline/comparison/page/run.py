@@ -142,12 +142,15 @@ def protocol(view: View) -> Html:
     """The rules that every contender ran under, and what each of them tried."""
     given = view.part("protocol")
     budget = known(given.get("budget_minutes"))
-    said: list[tuple[str, Child]] = [
-        ("chosen by", f"{view.score.name} on dev"),
-        ("seeds", count(given.get("seeds"))),
+    learning: list[tuple[str, Child]] = [
         ("passes over the rows", count(given.get("passes"))),
         ("learning rates", ", ".join(setting(rate) for rate in given.get("learning_rates") or []) or MISSING),
         ("rows in a step", count(given.get("batch_rows"))),
+    ]
+    said: list[tuple[str, Child]] = [
+        ("chosen by", f"{view.score.name} on dev"),
+        ("seeds", count(given.get("seeds"))),
+        *(learning if any(each.get("kind") == "network" for each in view.ranked) else []),
         ("precision", isolated(given.get("precision") or MISSING)),
         ("budget", "none" if budget is None else f"{budget:g} minutes"),
         ("intervals", view.level),
