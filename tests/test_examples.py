@@ -1,0 +1,29 @@
+"""Every example is a complete program that runs as it stands, here with less to do."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+LESS = {
+    "two_masks.py": ["--steps", "4", "--out", "out"],
+    "choose.py": ["--passes", "1", "--seeds", "1", "--out", "out"],
+    "causal_bert.py": ["--passes", "1"],
+    "teach.py": ["--passes", "1", "--out", "out"],
+}
+"""What each is given, so that it takes seconds."""
+
+
+def test_every_example_is_here() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == LESS.keys()
+
+
+@pytest.mark.parametrize("name", LESS)
+def test_an_example_is_short_and_runs(name: str, tmp_path: Path) -> None:
+    assert 30 <= len((EXAMPLES / name).read_text(encoding="utf-8").splitlines()) <= 80
+    command = [sys.executable, "-W", "error::DeprecationWarning", str(EXAMPLES / name), *LESS[name]]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip()
