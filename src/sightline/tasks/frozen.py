@@ -91,7 +91,9 @@ class Frozen:
         from safetensors.numpy import save_file
 
         folder = self.model.save(folder)
-        save_file({"weight": self.weight, "bias": self.bias}, folder / f"{FILE}.safetensors")
+        # Of three classes and more scikit-learn gives columns one after another, which would be written as if rows.
+        tensors = {"weight": numpy.ascontiguousarray(self.weight), "bias": numpy.ascontiguousarray(self.bias)}
+        save_file(tensors, folder / f"{FILE}.safetensors")
         write_json(folder / f"{FILE}.json", {"labels": self.labels if self.labels is None else list(self.labels)})
         return folder
 
@@ -107,8 +109,18 @@ class Frozen:
             weight, bias = tensors["weight"], tensors["bias"]
         except (OSError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"{folder / FILE}.safetensors cannot be read ({error}); save it again") from None
-        labels = read_json(folder / f"{FILE}.json").get("labels")
-        return cls(load(folder), weight, bias, None if labels is None else tuple(map(str, labels)))
+        about, model = read_json(folder / f"{FILE}.json"), load(folder)
+        labels = about.get("labels", ())
+        named = isinstance(labels, list) and all(isinstance(each, str) for each in labels)
+        outputs = 1 if labels is None else len(set(labels)) if named else 0
+        shapes = [(outputs, times * model.config.width) for times in (1, 4)]
+        whole = numpy.isfinite(weight).all() and numpy.isfinite(bias).all()
+        if not outputs or weight.shape not in shapes or bias.shape != (outputs,) or not whole:
+            raise CheckpointError(
+                f"{folder / FILE}.json and .safetensors do not belong together: {labels!r:.80} and weights"
+                f" {weight.shape}; save it again"
+            )
+        return cls(model, weight, bias, None if labels is None else tuple(labels))
 
 
 def _every_class(weight: Features, bias: Features, seen: Any, labels: int) -> tuple[Features, Features]:
