@@ -141,6 +141,7 @@ def test_numbers_and_another_mask(files: dict[str, str], tmp_path: Path, capsys:
     assert said["task"] == "numbers" and said["labels"] is None and "pearson" in said["test"]
     assert "To learn: a number, 100.5 to 500.5" in captured.err and "pooling mean" in captured.err
     model = sl.load(out)
+    assert "note: sightline reads the mask bidirectional" in captured.err
     assert model.regression and str(model.mask) == "bidirectional" == str(model.trained_mask)
     values = sl.classify(model, classes(20, seed=1).texts).array
     assert 150 < values.mean() < 450

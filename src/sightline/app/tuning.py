@@ -201,7 +201,10 @@ def _tidy(out: Path) -> None:
 
 def _answer(request: Request, record: Mapping[str, Any], *, json: bool) -> None:
     from sightline.tasks.metrics import in_words
+    from sightline.weights.files import read_json
 
+    if note := read_json(request.out / "config.json").get("sightline", {}).get("note"):
+        talk.say(f"note: {note}")
     if json:
         told = {name: record[name] for name in ("task", "labels", "rows", "best", "dev", "test", "seconds")}
         talk.answer_json({"out": str(request.out), **told})
