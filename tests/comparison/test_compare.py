@@ -219,6 +219,24 @@ def test_the_test_rows_are_read_once_for_each_seed_and_after_all_choices(
     assert [set(given) for given in touched] == [test, test]
 
 
+class _Other(_Spy):
+    """A classifier that a folder has changed."""
+
+    def predict(self, texts: list[str], pairs: list[str] | None = None) -> Any:
+        return super().predict(texts, pairs)[:, ::-1]
+
+
+def test_a_model_that_answers_otherwise_when_it_was_saved_is_not_judged(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = write(tmp_path / "rows.csv", texts(60))
+    asked: list[list[str]] = []
+    monkeypatch.setattr(contending, "open_classifier", lambda folder: _Other(open_classifier(folder), asked))
+    found = compare(rows, contenders=["tfidf"], seeds=1, out=tmp_path / "out", **SMALL).results()
+    assert found["contenders"][0]["error"] == "the saved model of tfidf answers otherwise than before it was saved"
+    assert len(asked) == 1, "test rows were not touched"
+
+
 def test_other_test_rows_change_test_scores_and_nothing_else(tmp_path: Path, model: Path) -> None:
     train, dev = write(tmp_path / "train.csv", texts(60)), write(tmp_path / "dev.csv", texts(20, seed=1))
     held = texts(30, seed=2)

@@ -10,16 +10,20 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy
+
 from sightline.comparison.contenders import Contender
 from sightline.comparison.learners import Learner, Settings, timed_rows
 from sightline.comparison.measure import forget_peak, peak_memory, row_times
 from sightline.comparison.plan import Plan
 from sightline.comparison.rows import Rows
 from sightline.comparison.store import Store
-from sightline.tasks.classify import open_classifier
+from sightline.errors import CheckpointError
+from sightline.tasks.classify import Classifier, open_classifier
 from sightline.tasks.metrics import goodness, scores
 from sightline.training.fit import DivergedError
 
+CHECKED = 32  # dev rows that a saved model is asked again
 Record = dict[str, Any]
 News = tuple[Literal["learning", "tried", "judged", "known"], str, float, Record]
 """What happened, one line for people, how much of this run is done, and what came of it. "known" is a run that an
@@ -109,9 +113,19 @@ def _said(what: str, record: Record) -> str:
     return f"{whole} failed: {record['error']}" if "error" in record else f"{whole}: dev {_main(record['dev'])}"
 
 
+def _check_kept(contest: Contest, classifier: Classifier, dev: Any) -> None:
+    """CheckpointError where the model on the disk answers otherwise than the one that learned: dev would have chosen
+    another model than test judges."""
+    some = contest.rows.dev.take(range(min(CHECKED, len(contest.rows.dev))))
+    again, before = classifier.predict(some.texts, some.pairs), dev[: len(some)]
+    if not numpy.allclose(again, before, rtol=1e-3, atol=1e-3 * max(1.0, float(numpy.std(dev)))):
+        raise CheckpointError(f"the saved model of {contest.name} answers otherwise than before it was saved")
+
+
 def _judge(contest: Contest, run: str, record: Record, dev: Any, started: float) -> Record:
     """Ask the model on the disk for the test rows, once. What its answers cost is timed on training rows."""
     classifier, test = open_classifier(contest.store.model(contest.name, run)), contest.rows.test
+    _check_kept(contest, classifier, dev)
     predictions = classifier.predict(test.texts, test.pairs)
     record = {**record, "test": scores(test.targets, predictions)}
     if run == seed_run(0):
