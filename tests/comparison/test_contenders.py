@@ -43,6 +43,17 @@ def test_a_hub_id_keeps_its_name() -> None:
     assert (found.name, found.source) == ("someone/a-model@causal", "someone/a-model")
 
 
+def test_another_checkpoint_under_the_same_name_is_another_contender(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    first = parse(str(folder)).content()
+    assert first == parse(f"{folder}@causal").content()
+    (folder / "model.safetensors").write_bytes(b"others!")
+    assert parse(str(folder)).content() not in (first, None)
+    assert parse("encoder").content() is None and parse("someone/a-model").content() is None
+
+
 def test_random_weights_are_known() -> None:
     assert [parse(name).random for name in ("majority", "encoder", "bert@causal", "some/model")] == [
         None,

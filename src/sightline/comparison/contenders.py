@@ -12,6 +12,7 @@ NAME#frozen        its embeddings as they are, and logistic regression
 from __future__ import annotations
 
 import difflib
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,20 @@ class Contender:
     def random(self) -> bool | None:
         """Whether it begins from random weights; None for what has no network."""
         return None if self.kind == "baseline" else isinstance(self.source, Fresh)
+
+    def content(self) -> str | None:
+        """A hash of a checkpoint folder's files, so that another one under the same name is another contender."""
+        folder = None if isinstance(self.source, Fresh) else Path(self.source)
+        if folder is None or not folder.is_dir():
+            return None
+        digest = hashlib.sha256()
+        for path in sorted(
+            path for path in folder.iterdir() if path.suffix in (".json", ".safetensors", ".bin", ".txt")
+        ):
+            digest.update(path.name.encode() + b"\0")
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
 
 
 def _name_of(source: str) -> str:

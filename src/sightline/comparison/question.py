@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from sightline.comparison.contenders import DEFAULT
+from sightline.comparison.contenders import DEFAULT, parse_all
 from sightline.comparison.rows import Rows, read_rows
 from sightline.errors import ConfigError
 from sightline.model.families import sized
@@ -82,7 +82,14 @@ class Question:
     def fingerprint(self, rows: Rows) -> dict[str, Any]:
         """What must be the same for a stopped comparison to go on."""
         own = {name: value for name, value in asdict(self).items() if name not in ("path", "dev", "test")}
-        return {**own, "contenders": list(self.contenders), "rows": rows.fingerprint(), "labels": rows.labels}
+        contents = [one.content() for one in parse_all(self.contenders)]
+        return {
+            **own,
+            "contenders": list(self.contenders),
+            "checkpoints": contents if any(contents) else None,
+            "rows": rows.fingerprint(),
+            "labels": rows.labels,
+        }
 
 
 def duration(seconds: float) -> str:
