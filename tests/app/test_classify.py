@@ -160,8 +160,10 @@ def test_pairs_on_standard_input_are_parted_by_tabs(folders: dict[str, str]) -> 
     assert [row["pair"] for row in records(done.stdout)] == ["the soup", "is cold"]
     done = subprocess.run(command, input="one\ttwo\nthree\n", capture_output=True, text=True, timeout=120)
     assert done.returncode == 2 and "line 2 has 0 tabs" in done.stderr
-    done = subprocess.run(command, input="one\ttwo\n\nthree\tfour\n", capture_output=True, text=True, timeout=120)
-    assert done.returncode == 2 and done.stderr == "sightline: row 2 is empty; leave it out, or give it some text\n"
+    done = subprocess.run(command, input="one\ttwo\n\n\tfour\n", capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stderr == "note: 2 of 3 rows have an empty text and got no answer\n"
+    found = records(done.stdout)
+    assert [row["label"] is None for row in found] == [False, True, True] and found[2]["pair"] == "four"
 
 
 class _Input:
@@ -209,11 +211,57 @@ def test_little_is_held_at_once(folders: dict[str, str], tmp_path: Path, monkeyp
     assert polars.read_parquet(out)["row"].to_list() == [*range(1, rows + 1)]
 
 
+@pytest.mark.parametrize("suffix", ["", ".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("classifier", ["texts", "numbers", "majority"])
+def test_an_empty_text_gets_an_empty_answer(
+    classifier: str, suffix: str, folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["", "  ", "a lovely soup", None, *["tea"] * (ROWS_AT_ONCE - 4), "\u200b"]  # the last in a part of its own
+    file, out = str(tmp_path / "rows.parquet"), tmp_path / f"answers{suffix}"
+    polars.DataFrame({"text": given}).write_parquet(file)
+    args = ["--out", str(out)] if suffix else ["--json"]
+    assert main(["classify", folders[classifier], file, "--column", "text", *args]) == 0
+    printed, said = capsys.readouterr()
+    assert said == f"note: 4 of {len(given)} rows have an empty text and got no answer\n"
+    text = printed if not suffix else "" if suffix == ".parquet" else out.read_text(encoding="utf-8")
+    tables = {".csv": polars.read_csv, ".parquet": polars.read_parquet}
+    found = tables[suffix](out).to_dicts() if suffix in tables else records(text)
+    assert [row["row"] for row in found] == [*range(1, len(given) + 1)]
+    told = [{name: said for name, said in row.items() if name not in ("row", "text")} for row in found]
+    nothing = [place for place, row in enumerate(told) if all(said is None for said in row.values())]
+    assert nothing == [0, 1, 3, len(given) - 1]
+    assert not any(None in told[place].values() for place in range(len(given)) if place not in nothing)
+    assert set(told[0]) >= ({"value"} if classifier == "numbers" else {"label"})
+
+
+def test_an_empty_text_on_a_line_and_alone(
+    folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines, table = tmp_path / "rows.txt", tmp_path / "rows.parquet"
+    lines.write_text("tea\n\nsoup\n\n\n", encoding="utf-8")  # blank lines at the end are no rows
+    for classifier, second in {"majority": "\t\t", "mean": "\t"}.items():
+        assert main(["classify", folders[classifier], str(lines)]) == 0
+        printed, said = capsys.readouterr()
+        assert len(printed.splitlines()) == 3 and printed.splitlines()[1] == second
+        assert said == "note: 1 of 3 rows has an empty text and got no answer\n"
+    polars.DataFrame({"other": [1], "text": [None]}, schema_overrides={"text": polars.String}).write_parquet(table)
+    for args in ([], ["--out", str(tmp_path / "answers.parquet")]):
+        assert main(["classify", folders["majority"], str(table), *args]) == 0
+    assert polars.read_parquet(tmp_path / "answers.parquet")["label"].to_list() == [None]
+
+
+def test_a_wrong_row_after_empty_ones_is_named_by_its_own_number(
+    folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": ""}\n{"text": "tea"}\n{"text": "a\\ud800"}\n', encoding="utf-8")
+    for classifier in ("texts", "majority"):
+        assert main(["classify", folders[classifier], str(tmp_path / "rows.jsonl"), "--column", "text"]) == 2
+        assert "row 3 is not valid Unicode" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "args", "says"),
     [
-        ("review\nfine\n \nfine\n", [], "row 2 is empty"),
-        ("review\n" + "fine\n" * 1200 + '""\n', [], "row 1201 is empty"),
         ("review\n", [], "there are no rows"),
         ("review,other\na,b\n", ["--column", "reviews"], "did you mean 'review'?"),
         ("review,other\na,b\n", ["--column", "review,other,third"], "names 3 columns"),
@@ -283,7 +331,7 @@ def test_texts_are_not_given_to_a_classifier_of_pairs_nor_pairs_to_one_of_texts(
 
 
 def test_a_wrong_row_leaves_no_half_file(folders: dict[str, str], tmp_path: Path) -> None:
-    (tmp_path / "rows.csv").write_text("review\n" + "fine\n" * 1200 + '""\n', encoding="utf-8")
+    (tmp_path / "rows.csv").write_text("review\n" + "fine\n" * 1200 + "two,fields\n", encoding="utf-8")
     for suffix in (".csv", ".jsonl", ".parquet"):
         out = tmp_path / f"answers{suffix}"
         assert main(["classify", folders["texts"], str(tmp_path / "rows.csv"), "--out", str(out)]) == 2

@@ -37,6 +37,7 @@ def classify(
     **tail -f reviews.txt | sightline classify my-model -**
 
     Answers come as rows are read. On standard input a line is a text; of a pair, a tab parts the two.
+    An empty text gets an empty answer.
     """
     from sightline.app.classifying import classify_rows
 

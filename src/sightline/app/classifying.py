@@ -17,6 +17,7 @@ from sightline.app import talk
 from sightline.app.texts import rows_of
 from sightline.app.tune_request import MADE
 from sightline.errors import InputError
+from sightline.text.labelled_rows import blank
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 SHOWN = 60  # characters of a text on stdout
@@ -29,35 +30,50 @@ def _plain(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What the classifier says of one row: a class and the probability of each, or a number."""
+    """What the classifier says of one row: a class and the probability of each, or a number; of an empty text nothing.
+
+    labels  of all classes; None where the answer is a number
+    said    the probability of each class, or the number; None where the row has an empty text
+    """
 
     row: int
     texts: tuple[str, ...]
-    label: str | None
-    probabilities: dict[str, float]
-    value: float | None
+    labels: tuple[str, ...] | None
+    said: list[float] | float | None
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """The probability of each class; of an empty text, and for numbers, none."""
+        return dict(zip(self.labels or (), self.said, strict=True)) if isinstance(self.said, list) else {}
+
+    @property
+    def label(self) -> str | None:
+        """The likeliest class, where there is one."""
+        shares = self.probabilities
+        return max(shares, key=shares.__getitem__) if shares else None
 
     def line(self) -> str:
         """label, probability and the text, parted by tabs, on one line that a terminal can show."""
         text = " · ".join(map(_plain, self.texts))
         shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-        if self.label is None:
-            return f"{self.value:.6g}\t{shown}"
-        return f"{_plain(self.label)}\t{self.probabilities[self.label]:.4f}\t{shown}"
+        if self.labels is None:
+            return f"\t{shown}" if self.said is None else f"{self.said:.6g}\t{shown}"
+        if (label := self.label) is None:
+            return f"\t\t{shown}"
+        return f"{_plain(label)}\t{self.probabilities[label]:.4f}\t{shown}"
 
     def record(self) -> dict[str, Any]:
         """All of it, as JSON."""
         texts = dict(zip(("text", "pair"), self.texts, strict=False))
-        said = {"value": self.value} if self.label is None else {
-            "label": self.label, "probabilities": self.probabilities
-        }  # fmt: skip
-        return {"row": self.row, **texts, **said}
+        if self.labels is None:
+            return {"row": self.row, **texts, "value": self.said}
+        return {"row": self.row, **texts, "label": self.label, "probabilities": self.probabilities or None}
 
     def fields(self) -> dict[str, Any]:
         """All of it, as one row of a table."""
-        record = self.record()
-        of_classes = record.pop("probabilities", {})
-        return {**record, **{f"probability_{label}": share for label, share in of_classes.items()}}
+        record, shares = self.record(), self.probabilities
+        record.pop("probabilities", None)
+        return {**record, **{f"probability_{label}": shares.get(label) for label in self.labels or ()}}
 
 
 def _usual_columns(folder: str) -> tuple[str, ...] | None:
@@ -78,7 +94,7 @@ class _Classifying:
 
     def __init__(self, classifier: Any, source: Iterator[list[tuple[str, ...]]]) -> None:
         self.classifier, self.source = classifier, source
-        self.rows = self.cut = 0
+        self.rows = self.cut = self.empty = 0
         self.counts: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[list[Answer]]:
@@ -88,22 +104,26 @@ class _Classifying:
             raise InputError("there are no rows; give at least one text")
 
     def _some(self, some: Sequence[tuple[str, ...]]) -> list[Answer]:
+        labels = self.classifier.labels
+        full = {number: row for number, row in enumerate(some, start=self.rows + 1) if not any(map(blank, row))}
+        said = self._said(full) if full else {}
+        answers = [
+            Answer(row=number, texts=row, labels=labels, said=said.get(number))
+            for number, row in enumerate(some, start=self.rows + 1)
+        ]
+        self.counts.update(answer.label for answer in answers if answer.label is not None)
+        self.rows, self.empty = self.rows + len(some), self.empty + len(some) - len(full)
+        return answers
+
+    def _said(self, rows: dict[int, tuple[str, ...]]) -> dict[int, Any]:
+        """What the classifier says of rows that are not empty, by their numbers."""
         from sightline.tasks.classify import predictions
 
-        texts = [row[0] for row in some]
-        pairs = [row[1] for row in some] if len(some[-1]) == 2 else None
-        found = predictions(self.classifier, texts, pairs, before=self.rows)
-        answers = []
-        for number, (texts_, said) in enumerate(zip(some, found.array.tolist(), strict=True), start=self.rows + 1):
-            if found.labels is None:
-                answers.append(Answer(row=number, texts=texts_, label=None, probabilities={}, value=said))
-                continue
-            shares = dict(zip(found.labels, said, strict=True))
-            label = max(shares, key=shares.__getitem__)
-            answers.append(Answer(row=number, texts=texts_, label=label, probabilities=shares, value=None))
-            self.counts[label] += 1
-        self.rows, self.cut = self.rows + len(some), self.cut + found.cut
-        return answers
+        texts = [row[0] for row in rows.values()]
+        pairs = [row[1] for row in rows.values()] if all(len(row) == 2 for row in rows.values()) else None
+        found = predictions(self.classifier, texts, pairs, list(rows))
+        self.cut += found.cut
+        return dict(zip(rows, found.array.tolist(), strict=True))
 
 
 def _write_csv(path: Path, answers: Iterator[list[Answer]]) -> None:
@@ -125,11 +145,14 @@ def _write_parquet(path: Path, answers: Iterator[list[Answer]]) -> None:
     """Each part as a file of its own, which polars then joins without holding them all."""
     import polars
 
+    types = {"row": polars.Int64, "text": polars.String, "pair": polars.String, "label": polars.String}
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}") as folder:
         parts: list[Path] = []
         for some in answers:
             parts.append(Path(folder) / f"{len(parts):08d}.parquet")
-            polars.DataFrame([answer.fields() for answer in some]).write_parquet(parts[-1])
+            # Each column's type is named: a part whose texts are all empty does not show it.
+            schema = {name: types.get(name, polars.Float64) for name in some[0].fields()}
+            polars.DataFrame([answer.fields() for answer in some], schema=schema).write_parquet(parts[-1])
         polars.scan_parquet(parts).sink_parquet(path)
 
 
@@ -201,4 +224,12 @@ def classify_rows(
     else:
         _save(under_way, out, json=json)
     if under_way.cut:
-        talk.say(f"note: {under_way.cut} of {under_way.rows} rows are longer than the model reads and were cut")
+        longer = (
+            "is longer than the model reads and was"
+            if under_way.cut == 1
+            else "are longer than the model reads and were"
+        )
+        talk.say(f"note: {under_way.cut} of {under_way.rows} rows {longer} cut")
+    if under_way.empty:
+        without = "has an empty text and got" if under_way.empty == 1 else "have an empty text and got"
+        talk.say(f"note: {under_way.empty} of {under_way.rows} rows {without} no answer")

@@ -65,7 +65,7 @@ def lines_as_they_come(paired: bool = False) -> Iterator[Some]:
             if not text:
                 blank += 1
                 continue
-            some += [("", "") if paired else ("",)] * blank  # before other lines they are rows, for others to refuse
+            some += [("", "") if paired else ("",)] * blank  # before other lines they are rows
             blank = 0
             some.append(_parted(text, number, paired))
         if some:
@@ -73,18 +73,19 @@ def lines_as_they_come(paired: bool = False) -> Iterator[Some]:
 
 
 def _checked(values: Sequence[object], columns: Sequence[str], number: int, name: str) -> tuple[str, ...]:
+    """A row's texts; a cell that holds nothing is an empty one."""
     for column, value in zip(columns, values, strict=True):
-        if not isinstance(value, str):
-            what = "nothing" if value is None else f"{type(value).__name__} {value!r:.40}"
+        if not isinstance(value, str | None):
+            what = f"{type(value).__name__} {value!r:.40}"
             raise InputError(f"row {number} of {name} has {what} in column {column!r}, where text belongs")
-    return tuple(str(value) for value in values)
+    return tuple("" if value is None else str(value) for value in values)
 
 
 def _of_table(
     path: Path, asked: tuple[str, ...] | None, usual: tuple[str, ...] | None, header: bool
 ) -> Iterator[tuple[str, ...]] | None:
     """The rows of a table with columns, or None where it is no table, or its column is still to be found."""
-    from sightline.text.records import DELIMITED, JSON_LINES, open_records
+    from sightline.text.records import DELIMITED, JSON_LINES, open_records, parquet_types
     from sightline.text.tables import choose_column
 
     if path.suffix.lower() not in (*DELIMITED, *JSON_LINES, ".parquet"):
@@ -96,6 +97,10 @@ def _of_table(
         columns = usual
     elif not header:
         columns = (choose_column(records.columns, None, str(path)),)
+    elif path.suffix.lower() == ".parquet":
+        columns = (
+            choose_column([name for name, holds_text in parquet_types(path).items() if holds_text], None, str(path)),
+        )
     else:
         return None
     found = enumerate(records.rows(columns), start=1)

@@ -62,7 +62,7 @@ def _classify_some(
     model: Model,
     texts: Sequence[str],
     pairs: Sequence[str] | None,
-    before: int,
+    numbers: Sequence[int],
     long: Long | None,
     max_length: int | None,
     batch_tokens: int | None,
@@ -74,7 +74,7 @@ def _classify_some(
         pairs,
         limit=longest(model, max_length),
         long="cut" if long == "windows" and pairs is not None else long,
-        numbers=range(before + 1, before + len(texts) + 1),
+        numbers=numbers,
     )
     found = answers(model, encoded, batch_tokens)
     labels, cut = labels_of(model), encoded.long if len(encoded.rows) == len(texts) else 0
@@ -113,7 +113,8 @@ def _stream(
     before = 0
     while some := list(itertools.islice(source, TEXTS_AT_ONCE)):
         others = None if second is None else list(itertools.islice(second, len(some)))
-        yield _classify_some(model, some, others, before, long, max_length, batch_tokens)
+        numbers = range(before + 1, before + len(some) + 1)
+        yield _classify_some(model, some, others, numbers, long, max_length, batch_tokens)
         before += len(some)
 
 
@@ -213,9 +214,9 @@ class ModelClassifier:
         check_classifier(self.model)
         return numpy.concatenate([part.array for part in _stream(self.model, texts, pairs)])
 
-    def predictions(self, texts: Sequence[str], pairs: Sequence[str] | None = None, before: int = 0) -> Predictions:
-        """The same of at most a few thousand rows, which are those after `before` others, for messages."""
-        return _classify_some(self.model, texts, pairs, before, None, None, None)
+    def predictions(self, texts: Sequence[str], pairs: Sequence[str] | None, numbers: Sequence[int]) -> Predictions:
+        """The same of at most a few thousand rows, which have these numbers in messages."""
+        return _classify_some(self.model, texts, pairs, numbers, None, None, None)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model in the Hugging Face layout."""
@@ -241,13 +242,12 @@ def open_classifier(name: str | Path, *, device: str | None = None, revision: st
 
 
 def predictions(
-    classifier: Classifier, texts: Sequence[str], pairs: Sequence[str] | None = None, *, before: int = 0
+    classifier: Classifier, texts: Sequence[str], pairs: Sequence[str] | None, numbers: Sequence[int]
 ) -> Predictions:
-    """What any classifier says of some rows of a stream, those after `before` others: a wrong row is named by its place
-    in the stream."""
+    """What any classifier says of some rows of a stream, which have these numbers in it: messages name a wrong row by
+    its own."""
     if isinstance(classifier, ModelClassifier):
-        return classifier.predictions(texts, pairs, before)
-    numbers = range(before + 1, before + len(texts) + 1)
+        return classifier.predictions(texts, pairs, numbers)
     check_texts(texts, numbers)
     check_texts(pairs or (), numbers[: len(pairs or ())])
     found = classifier.predict(texts, pairs)
