@@ -103,7 +103,7 @@ def _asked(finished: dict[str, Any], folder: Path) -> list[str]:
 
 def test_other_settings_do_not_go_into_the_same_folder(finished: dict[str, Any]) -> None:
     folder = Path(finished["folder"])
-    with pytest.raises(ConfigError, match=r"another comparison \(not the same: contenders, seeds\)"):
+    with pytest.raises(ConfigError, match=r"another comparison \(not the same: contenders, seeds, checkpoints\)"):
         compare(folder.parent / "rows.csv", contenders=["tfidf"], seeds=1, out=folder, **SMALL).results()
     with pytest.raises(ConfigError, match="holds no comparison"):
         compare(folder.parent / "rows.csv", out=folder.parent, **SMALL).results()
