@@ -17,6 +17,7 @@ from sightline.text.tokenizer import Tokenizer
 
 LARGEST_VOCABULARY = 8000
 MOST_TOKENS = 512
+PAD = "<|pad|>"
 _WORDPIECE = ("bert", "distilbert")
 Kind = Literal["wordpiece", "bytelevel-bpe"]
 
@@ -36,9 +37,17 @@ def part_pairs(tokenizer: Tokenizer) -> bool:
 
 
 def learned_tokenizer(kind: Kind, examples: Examples) -> Tokenizer:
-    """A tokenizer of this kind, learned from these rows and no others."""
+    """A tokenizer of this kind, learned from these rows and no others, that has a token to pad with.
+
+    GPT-2's has none, and its classifier in transformers reads the last token that is not the pad token: with none it
+    refuses batches, and with the end token in that place it would overlook the ends of texts.
+    """
     texts = [*examples.texts, *(examples.pairs or [])]
-    tokenizer = learn_tokenizer(texts, kind=kind, vocabulary=LARGEST_VOCABULARY)
+    padless = kind == "bytelevel-bpe"
+    tokenizer = learn_tokenizer(texts, kind=kind, vocabulary=LARGEST_VOCABULARY - padless)
+    if padless:
+        names = {**tokenizer.special.names, "pad": PAD}
+        tokenizer = Tokenizer(tokenizer.backend, names=names, makes_types=tokenizer.makes_types)
     if examples.pairs is not None:
         part_pairs(tokenizer)
     return tokenizer
