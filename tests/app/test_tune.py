@@ -255,6 +255,21 @@ def test_ctrl_c_saves_and_says_how_to_go_on(files: dict[str, str], tmp_path: Pat
     assert weights(out) == weights(straight)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_two_processes_do_not_train_in_one_folder(
+    files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    args = [files["bert"], files["classes"], "--passes", "400", "--batch-rows", "8", "--out", str(out)]
+    with subprocess.Popen(command(*args, "--checkpoint-every", 1), stderr=subprocess.DEVNULL, text=True) as process:
+        wait_for(lambda: (out / "checkpoints").is_dir() and any((out / "checkpoints").iterdir()), process)
+        for more in (["--resume"], []):
+            assert main(["tune", *args, *more]) == 2
+            assert f"sightline: another process is training in {out}; wait" in capsys.readouterr().err
+        process.kill()
+    assert main(["tune", *args]) == 2 and "--resume goes on with it" in capsys.readouterr().err
+
+
 def test_a_full_disk_loses_nothing(files: dict[str, str], tmp_path: Path) -> None:
     """A limit on the size of files stands for a disk without room: the system refuses to write, as there."""
     out, straight = tmp_path / "out", tmp_path / "straight"

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import CheckpointError, ConfigError
+from sightline.weights.alone import LOCK, alone
 
 if TYPE_CHECKING:
     from sightline.tasks.finetune_config import FinetuneConfig
 
-CHECKPOINTS, MADE = "checkpoints", "sightline-training.json"
+CHECKPOINTS, MADE, TRAINING = "checkpoints", "sightline-training.json", "training"
 NEW = "new:"
 
 
@@ -120,6 +121,7 @@ def check_out(request: Request) -> bool:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"--out {out} is a file; name a folder, a new one")
     names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    locked, names = LOCK in names, names - {LOCK}
     if MADE in names:
         if request.resume:
             return True
@@ -129,6 +131,9 @@ def check_out(request: Request) -> bool:
     if CHECKPOINTS in names:
         if request.resume:
             return False
+        if locked:
+            with alone(out, TRAINING):  # an error of its own where it is under way
+                pass
         raise ConfigError(
             f"{out} holds a training that was interrupted; --resume goes on with it, or remove the folder"
         )

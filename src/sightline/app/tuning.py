@@ -7,6 +7,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,15 @@ from sightline.app import talk
 from sightline.app.options import open_model
 from sightline.app.stopping import stoppable
 from sightline.app.tune_board import board
-from sightline.app.tune_request import CHECKPOINTS, MADE, NEW, Request, check_out, check_same
-from sightline.errors import CheckpointError
+from sightline.app.tune_request import CHECKPOINTS, MADE, NEW, TRAINING, Request, check_out, check_same
+from sightline.errors import CheckpointError, ConfigError
+from sightline.weights.alone import LOCK, alone
 
 if TYPE_CHECKING:
     from sightline.comparison.rows import Rows
     from sightline.model.model import Model
     from sightline.tasks.finetune import Finetuning
+    from sightline.tasks.finetune_config import FinetuneConfig
 
 IMBALANCE = 3.0  # times as many rows of the commonest class as of the rarest: worth a word
 INTERRUPTED = 130
@@ -195,7 +198,7 @@ def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float)
 def _tidy(out: Path) -> None:
     """Remove what a finished training no longer needs, and half files of a run that was killed."""
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
-    for left in out.glob(".*.part"):
+    for left in [*out.glob(".*.part"), out / LOCK]:
         left.unlink(missing_ok=True)
 
 
@@ -216,35 +219,53 @@ def _answer(request: Request, record: Mapping[str, Any], *, json: bool) -> None:
     talk.say(f"To use it: sightline classify {shlex.quote(str(request.out))} more-rows.csv")
 
 
-def tune_rows(request: Request, *, json: bool = False) -> None:
-    """Teach a model from labelled rows, from beginning to end."""
-    done = check_out(request)
-    config = request.config()
-    if done:
-        from sightline.weights.files import read_json
+def _answer_again(request: Request, config: FinetuneConfig, *, json: bool) -> None:
+    """The answer of a training that is finished already."""
+    from sightline.weights.files import read_json
 
-        record = read_json(request.out / MADE)
-        check_same(request, config, record)
-        _tidy(request.out)
-        talk.say("This training was finished before.")
-        return _answer(request, record, json=json)
-    rows = _read(request)
-    model = _start(request, rows)
-    from sightline.tasks.finetune import Finetuning
+    record = read_json(request.out / MADE)
+    check_same(request, config, record)
+    _tidy(request.out)
+    talk.say("This training was finished before.")
+    _answer(request, record, json=json)
 
+
+def _enter(request: Request, process: ExitStack) -> None:
+    """Make the folder, and keep other processes out of it."""
     checkpoints = request.out / CHECKPOINTS
-    under_way = Finetuning(model, rows.train, rows.dev, config, folder=checkpoints, resume=request.resume)
-    _say_plan(request, under_way)
     try:
         checkpoints.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(f"cannot make the folder {checkpoints}: {error.strerror}") from error
-    started = time.perf_counter()
-    _train(request, under_way)
-    try:
-        record = _finish(request, rows, under_way, time.perf_counter() - started)
-    except KeyboardInterrupt:
-        _say_how_to_go_on(request, "All steps are done; their checkpoint")
-        raise
-    _tidy(request.out)
-    return _answer(request, record, json=json)
+    process.enter_context(alone(request.out, TRAINING))
+    if (request.out / MADE).exists() or any(checkpoints.iterdir()):
+        raise ConfigError(f"another process has been training in {request.out} meanwhile; give the command again")
+
+
+def tune_rows(request: Request, *, json: bool = False) -> None:
+    """Teach a model from labelled rows, from beginning to end."""
+    done, config, checkpoints = check_out(request), request.config(), request.out / CHECKPOINTS
+    with ExitStack() as process:
+        begun = not done and checkpoints.is_dir()
+        if begun:
+            process.enter_context(alone(request.out, TRAINING))
+            done = check_out(request)  # what is there now that nobody else is
+        if done:
+            return _answer_again(request, config, json=json)
+        rows = _read(request)
+        model = _start(request, rows)
+        from sightline.tasks.finetune import Finetuning
+
+        under_way = Finetuning(model, rows.train, rows.dev, config, folder=checkpoints, resume=request.resume)
+        _say_plan(request, under_way)
+        if not begun:
+            _enter(request, process)
+        started = time.perf_counter()
+        _train(request, under_way)
+        try:
+            record = _finish(request, rows, under_way, time.perf_counter() - started)
+        except KeyboardInterrupt:
+            _say_how_to_go_on(request, "All steps are done; their checkpoint")
+            raise
+        _tidy(request.out)
+        return _answer(request, record, json=json)

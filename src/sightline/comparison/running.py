@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sightline.comparison.alone import alone
 from sightline.comparison.contend import Contest, contend
 from sightline.comparison.contenders import Contender, parse_all
 from sightline.comparison.entries import collect
@@ -26,6 +25,7 @@ from sightline.comparison.results import assemble, write_results
 from sightline.comparison.rows import Rows
 from sightline.comparison.store import Store, StoreError
 from sightline.errors import ConfigError, SightlineError
+from sightline.weights.alone import alone
 
 Learners = dict[str, Learner]
 LEAST_WORK = 0.01  # seconds that any run is taken to need
@@ -192,7 +192,7 @@ class Comparison:
             return
         for sentence in rows.assumed:
             yield self._event("assumed", sentence)
-        with alone(self.folder):
+        with alone(self.folder, "comparing"):
             yield from self._compare(rows, store)
 
     def _compare(self, rows: Rows, store: Store) -> Iterator[Event]:

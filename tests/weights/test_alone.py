@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from sightline.comparison.alone import alone
 from sightline.errors import ConfigError
+from sightline.weights.alone import alone
 
 HOLD = """
 import pathlib, sys, time
-from sightline.comparison.alone import alone
-with alone(pathlib.Path(sys.argv[1])):
+from sightline.weights.alone import alone
+with alone(pathlib.Path(sys.argv[1]), "waiting"):
     print("in", flush=True)
     time.sleep(60)
 """
@@ -23,8 +23,8 @@ with alone(pathlib.Path(sys.argv[1])):
 def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None and first.stdout.readline() == "in\n"
-        with pytest.raises(ConfigError, match="another process"), alone(tmp_path):
+        with pytest.raises(ConfigError, match="another process is at it in"), alone(tmp_path, "at it"):
             pass
         first.send_signal(signal.SIGKILL)
-    with alone(tmp_path), alone(tmp_path):  # one process may begin again what it left half done
+    with alone(tmp_path, "at it"), alone(tmp_path, "at it"):  # one process may begin again what it left half done
         pass

@@ -1,0 +1,45 @@
+"""One process at a time in a folder: two that were started by mistake would spoil each other's models."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sightline.errors import ConfigError
+from sightline.weights.replace import write_error
+
+LOCK = ".lock"
+
+
+@contextmanager
+def alone(folder: Path, doing: str) -> Iterator[None]:
+    """While this lasts no other process gets in; the system lets go of a killed one's.
+
+    Raises ConfigError where one is in, which then says what it is `doing`, and CheckpointError for a folder that may
+    not be written to.
+
+        with alone(folder, "comparing"): ...
+    """
+    if sys.platform == "win32":  # which has no such locks
+        yield
+        return
+    import fcntl
+
+    path = folder / LOCK
+    try:
+        file = path.open("w")
+    except OSError as error:
+        raise write_error(path, error) from error
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"another process is {doing} in {folder}; wait for it, stop it, or name another folder with --out"
+                " (out=…)"
+            ) from None
+        except OSError:
+            pass  # a file system without locks, such as some networks' ones
+        yield
