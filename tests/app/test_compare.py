@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -78,6 +79,33 @@ def test_json_is_one_line_of_the_shape_that_is_documented(
     for each in found["contenders"]:
         assert wanted | {"ms_per_row", "parameters"} <= set(each)
         assert not any(isinstance(value, list) for value in each.values())
+
+
+def test_a_model_that_was_removed_is_not_announced(
+    place: Path, whole: subprocess.CompletedProcess[str], capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(place)
+    shutil.copytree(place / "whole", place / "gone", ignore=shutil.ignore_patterns("winner"))
+    args = ["compare", "rows.csv", "--contenders", "majority,tfidf,small", "--seeds", "2", "--out", "gone", *TINY]
+    for more in ([], ["--json"]):
+        assert main([*args, *more]) == 0
+        captured = capsys.readouterr()
+        assert "gone/winner" not in captured.out
+        assert captured.err.endswith(
+            "note: the model gone/winner is gone; remove gone, and the same command makes it anew\n"
+        )
+
+
+def test_a_winner_that_transformers_reads_otherwise_is_said_to_be_one(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(place)
+    for name, differs in {"encoder": True, "tfidf": False}.items():
+        assert main(["compare", "rows.csv", "--contenders", name, "--seeds", "1", "--out", name, *TINY]) == 0
+        captured = capsys.readouterr()
+        assert f"model   {name}/winner" in captured.out
+        said = "note: sightline reads the mask bidirectional and the pooling mean; transformers does not, and gives"
+        assert (said in captured.err) == differs
 
 
 def _stop_after(place: Path, folder: str, seconds: float, sign: int) -> subprocess.CompletedProcess[str]:

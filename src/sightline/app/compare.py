@@ -12,6 +12,7 @@ import typer
 from typer import Option
 
 from sightline.app import talk
+from sightline.app.folders import say_note
 from sightline.app.options import Json
 
 if TYPE_CHECKING:
@@ -39,10 +40,29 @@ def _short(results: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _answer(results: dict[str, Any], folder: Path, *, json: bool) -> None:
+    """The scores, the verdict, and where report and model are; a model may have been removed since."""
+    from sightline.comparison.summary import table
+
+    model = None if results["model"] is None else folder / results["model"]
+    there = model is not None and model.is_dir()
+    if json:
+        talk.answer_json(_short(results))
+    else:
+        talk.answer(f"\n{table(results)}\n\n{talk.wrapped(results['verdict'])}\n")
+        talk.answer(f"report  {folder / 'report.html'}")
+        if there:
+            best = results["best"] if results["best"] == results["winner"] else f"{results['best']}, best on dev"
+            talk.answer(f"model   {model} ({best})")
+    if model is not None and there:
+        say_note(model)
+    elif model is not None:
+        talk.say(f"note: the model {model} is gone; remove {folder}, and the same command makes it anew")
+
+
 def _run(comparison: Comparison, *, json: bool) -> None:
     """Show the comparison as it goes, then its answer."""
     from sightline.app.board import board
-    from sightline.comparison.summary import table
 
     try:
         with board(comparison) as show:
@@ -52,14 +72,7 @@ def _run(comparison: Comparison, *, json: bool) -> None:
         talk.say(comparison.kept())
         raise
     results = comparison.results()
-    if json:
-        talk.answer_json(_short(results))
-    else:
-        talk.answer(f"\n{table(results)}\n\n{talk.wrapped(results['verdict'])}\n")
-        talk.answer(f"report  {comparison.folder / 'report.html'}")
-        if results["model"] is not None:
-            best = results["best"] if results["best"] == results["winner"] else f"{results['best']}, best on dev"
-            talk.answer(f"model   {comparison.folder / results['model']} ({best})")
+    _answer(results, comparison.folder, json=json)
     if results["best"] is None:
         talk.say(f"sightline: no contender finished; what is done is kept in {comparison.folder}")
         raise typer.Exit(1)

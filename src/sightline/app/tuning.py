@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from sightline.app import talk
+from sightline.app.folders import say_note
 from sightline.app.options import open_model
 from sightline.app.stopping import stoppable
 from sightline.app.tune_board import board
@@ -204,10 +205,8 @@ def _tidy(out: Path) -> None:
 
 def _answer(request: Request, record: Mapping[str, Any], *, json: bool) -> None:
     from sightline.tasks.metrics import in_words
-    from sightline.weights.files import read_json
 
-    if note := read_json(request.out / "config.json").get("sightline", {}).get("note"):
-        talk.say(f"note: {note}")
+    say_note(request.out)
     if json:
         told = {name: record[name] for name in ("task", "labels", "rows", "best", "dev", "test", "seconds")}
         talk.answer_json({"out": str(request.out), **told})
