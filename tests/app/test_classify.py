@@ -342,6 +342,9 @@ def test_what_is_cut_is_said_once(folders: dict[str, str], tmp_path: Path, capsy
     (tmp_path / "rows.txt").write_text(("the soup " * 40 + "\nfine\n") * 2, encoding="utf-8")
     assert main(["classify", folders["texts"], str(tmp_path / "rows.txt")]) == 0
     assert capsys.readouterr().err == "note: 2 of 4 rows are longer than the model reads and were cut\n"
+    (tmp_path / "rows.txt").write_text("the soup " * 40 + "\nfine\n", encoding="utf-8")
+    assert main(["classify", folders["texts"], str(tmp_path / "rows.txt")]) == 0
+    assert capsys.readouterr().err == "note: 1 of 2 rows is longer than the model reads and was cut\n"
 
 
 def test_a_model_without_such_a_head_says_what_to_do(

@@ -17,6 +17,7 @@ from sightline.comparison.figures import count, percent, points, probability, si
 from sightline.comparison.page.disagreements import MOST_ROWS, MOST_SIGNS
 from sightline.comparison.page.markup import FORBIDDEN, Html, shortened, tag
 from sightline.comparison.report import render
+from sightline.comparison.results import machine
 
 every_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 Example = Callable[[], Results]
@@ -279,6 +280,18 @@ def test_the_verdict_comes_first() -> None:
     assert not page.all("em", "badge"), "nobody is called the winner"
     winner = section(read(render(classes())), "score").all("li")[0]
     assert "encoder winner" in winner.text()
+
+
+def test_one_is_not_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1)
+    assert machine().endswith(", 1 thread")
+    results = classes()
+    results["protocol"] |= {"threads": 1, "budget_minutes": 1.0}
+    results["disagreements"] = [{**results["disagreements"][0], "row": row} for row in range(MOST_ROWS + 1)]
+    page = read(render(results))
+    assert section(page, "again").text().count("1 thread") == 1 and "1 threads" not in section(page, "again").text()
+    assert "1 minute" in section(page, "protocol").text() and "1 minutes" not in section(page, "protocol").text()
+    assert "1 more row is not shown here." in section(page, "disagreements").text()
 
 
 def test_a_stopped_comparison_says_so() -> None:

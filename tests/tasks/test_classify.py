@@ -118,7 +118,7 @@ def test_what_is_cut_is_counted_once() -> None:
     with pytest.warns(UserWarning, match="2 of 3 rows have more than 16 tokens and were cut") as caught:
         found = classify(model, [text, "tea", text])
     assert len(caught) == 1 and found.cut == 2
-    with pytest.warns(UserWarning, match="1 of 1 rows have more than 16 tokens"):
+    with pytest.warns(UserWarning, match="1 of 1 rows has more than 16 tokens and was cut"):
         classify(model, text, "and another text")
 
 

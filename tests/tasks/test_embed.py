@@ -150,6 +150,10 @@ def test_what_is_cut_is_counted(model: Model) -> None:
         UserWarning, match=r"2 of 3 rows have more than 20 tokens and were cut; long='windows' reads them"
     ):
         got = embed(model, texts, long="cut", max_length=20)
+    with pytest.warns(
+        UserWarning, match="1 of 1 rows has more than 20 tokens and was cut; long='windows' reads it whole"
+    ):
+        embed(model, [LONG], long="cut", max_length=20)
     cut = model.tokenizer(texts, max_length=20, truncation=True)
     for row, vector in enumerate(got):
         want = alone(model, cut.input_ids[row, : cut.real[row]].tolist(), "mean")
@@ -192,7 +196,7 @@ def test_each_of_their_choices_can_be_overruled(made: Model, bert: Model) -> Non
 def test_makers_who_name_no_length_cut_at_the_positions(made: Model) -> None:
     made.embedding = replace(made.embedding, max_length=None)
     assert numpy.isfinite(embed(made, [LONG])).all()
-    with pytest.warns(UserWarning, match=f"1 of 1 rows have more than {made.config.positions} tokens"):
+    with pytest.warns(UserWarning, match=f"1 of 1 rows has more than {made.config.positions} tokens"):
         embed(made, [LONG * 5])
 
 

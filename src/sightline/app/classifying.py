@@ -224,12 +224,8 @@ def classify_rows(
     else:
         _save(under_way, out, json=json)
     if under_way.cut:
-        longer = (
-            "is longer than the model reads and was"
-            if under_way.cut == 1
-            else "are longer than the model reads and were"
-        )
-        talk.say(f"note: {under_way.cut} of {under_way.rows} rows {longer} cut")
+        are, were = ("is", "was") if under_way.cut == 1 else ("are", "were")
+        talk.say(f"note: {under_way.cut} of {under_way.rows} rows {are} longer than the model reads and {were} cut")
     if under_way.empty:
-        without = "has an empty text and got" if under_way.empty == 1 else "have an empty text and got"
-        talk.say(f"note: {under_way.empty} of {under_way.rows} rows {without} no answer")
+        have = "has" if under_way.empty == 1 else "have"
+        talk.say(f"note: {under_way.empty} of {under_way.rows} rows {have} an empty text and got no answer")

@@ -121,15 +121,15 @@ def _say_plan(request: Request, under_way: Finetuning) -> None:
     )
     rows = len(set(under_way.steps.numbers))
     if under_way.cut:
-        whole = "" if under_way.paired else "; --long windows reads them whole"
+        have, are, them = ("has", "is", "it") if under_way.cut == 1 else ("have", "are", "them")
         talk.say(
-            f"note: {under_way.cut:,} of {rows:,} training rows have more than {under_way.limit} tokens and are cut"
-            + whole
+            f"note: {under_way.cut:,} of {rows:,} training rows {have} more than {under_way.limit} tokens and {are} cut"
+            + ("" if under_way.paired else f"; --long windows reads {them} whole")
         )
     if under_way.windowed:
-        talk.say(
-            f"{under_way.windowed:,} training rows have more than {under_way.limit} tokens and are read in windows."
-        )
+        have, are = ("has", "is") if under_way.windowed == 1 else ("have", "are")
+        rows_ = _count(under_way.windowed, "training row")
+        talk.say(f"{rows_} {have} more than {under_way.limit} tokens and {are} read in windows.")
     if under_way.resumed is not None:
         talk.say(f"Going on after step {under_way.resumed:,} of {len(under_way.steps):,}.")
     elif request.resume:

@@ -92,6 +92,11 @@ class Question:
         }
 
 
+def minutes(count: float) -> str:
+    """A budget for people: "1 minute", "2.5 minutes"."""
+    return f"{count:g} minute{'s' * (count != 1)}"
+
+
 def duration(seconds: float) -> str:
     """Seconds for people: "40 seconds", "3 minutes", "1.5 hours"."""
     if seconds < 90:

@@ -20,7 +20,7 @@ from sightline.comparison.learners import Learner
 from sightline.comparison.networks import Tokenizers, learner_of
 from sightline.comparison.pace import Pace
 from sightline.comparison.plan import Cost, Plan, decide
-from sightline.comparison.question import Event, Question, What, duration
+from sightline.comparison.question import Event, Question, What, duration, minutes
 from sightline.comparison.results import assemble, write_results
 from sightline.comparison.rows import Rows
 from sightline.comparison.store import Store, StoreError
@@ -133,7 +133,7 @@ class Comparison:
         learners = yield from self._learners(rows, store)
         plan = yield from self._plan(learners, rows, store)
         if plan.rows < len(rows.train):
-            because = f"the budget of {self.question.budget:g} minutes allows no more"
+            because = f"the budget of {minutes(self.question.budget or 0.0)} allows no more"
             rows = rows.sampled(plan.rows, self.question.seed, because)
             yield self._event("assumed", rows.assumed[-1])
             again = yield from self._learners(rows, store)
@@ -228,5 +228,5 @@ def _planned(plan: Plan, networks: bool, budget: float | None) -> str:
     tries = f"{len(plan.learning_rates)} tries and {plan.seeds} seed{'s' if plan.seeds > 1 else ''}"
     who, least = "network" if networks else "contender", ""
     if budget is not None and plan.seconds > 60 * budget:
-        least = f", more than the budget of {budget:g} minutes: less would tell nothing"
+        least = f", more than the budget of {minutes(budget)}: less would tell nothing"
     return f"Every {who}: {passes}{tries}. About {duration(plan.seconds)} in all{least}."

@@ -120,7 +120,8 @@ def _stream(
 
 def cut_in_words(cut: int, rows: int, limit: int) -> str:
     """How many texts lost their end: for a note that is made once."""
-    return f"{cut} of {rows} rows have more than {limit} tokens and were cut"
+    have, were = ("has", "was") if cut == 1 else ("have", "were")
+    return f"{cut} of {rows} rows {have} more than {limit} tokens and {were} cut"
 
 
 def _counted(parts: Iterable[Predictions], limit: int) -> Iterator[Predictions]:

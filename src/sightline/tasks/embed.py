@@ -209,8 +209,10 @@ def _stream(model: Model, texts: Iterable[str], plan: _Plan, progress: Progress)
         before, cut = before + len(some), cut + lost
         yield vectors
     if cut:
+        have, were, them = ("has", "was", "it") if cut == 1 else ("have", "were", "them")
         warnings.warn(
-            f"{cut} of {before} rows have more than {plan.limit} tokens and were cut; long='windows' reads them whole",
+            f"{cut} of {before} rows {have} more than {plan.limit} tokens and {were} cut; long='windows' reads {them}"
+            " whole",
             stacklevel=2,
         )
 

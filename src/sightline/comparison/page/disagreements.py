@@ -77,11 +77,21 @@ def disagreements(view: View) -> Html | None:
     kept = view.results.get("predictions")
     where = joined(" All predictions are in ", tag("code", str(kept)), ".") if kept else None
     rest = len(given) - len(cards)
-    folded = cards[OPEN_ROWS:]
+    folded, are = cards[OPEN_ROWS:], "is" if rest == 1 else "are"
     body: list[Child] = [
         listed(*cards[:OPEN_ROWS], class_="cards", kind="ol"),
-        more(f"{len(folded)} more rows", listed(*folded, class_="cards", kind="ol")) if folded else None,
-        tag("p", tag("b", f"{count(rest)} more rows"), " are not shown here.", where, class_="after") if rest else None,
+        more(f"{len(folded)} more row{'s' * (len(folded) != 1)}", listed(*folded, class_="cards", kind="ol"))
+        if folded
+        else None,
+        tag(
+            "p",
+            tag("b", f"{count(rest)} more row{'s' * (rest != 1)}"),
+            f" {are} not shown here.",
+            where,
+            class_="after",
+        )
+        if rest
+        else None,
     ]
     explained = joined(
         "Test rows that contenders answer differently, with how sure each one was."

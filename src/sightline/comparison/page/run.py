@@ -152,7 +152,7 @@ def protocol(view: View) -> Html:
         ("seeds", count(given.get("seeds"))),
         *(learning if any(each.get("kind") == "network" for each in view.ranked) else []),
         ("precision", isolated(given.get("precision") or MISSING)),
-        ("budget", "none" if budget is None else f"{budget:g} minutes"),
+        ("budget", "none" if budget is None else f"{budget:g} minute{'s' * (budget != 1)}"),
         ("intervals", view.level),
     ]
     body: list[Child] = [facts(*said)]
@@ -167,7 +167,8 @@ def again(view: View) -> Html:
     """The machine, and the command that repeats the comparison."""
     given, results = view.part("protocol"), view.results
     threads = known(given.get("threads"))
-    device = joined(isolated(given.get("device") or MISSING), None if threads is None else f", {threads:.0f} threads")
+    at_once = None if threads is None else f", {threads:.0f} thread{'s' * (threads != 1)}"
+    device = joined(isolated(given.get("device") or MISSING), at_once)
     said: list[tuple[str, Child]] = [
         ("machine", isolated(given.get("machine") or MISSING)),
         ("device", device),
