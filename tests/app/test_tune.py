@@ -328,6 +328,10 @@ def test_no_room_for_the_result_loses_no_training(
         (["--out", "{new}", "--label", "lable"], "no column 'lable'"),
         (["--out", "{new}", "--freeze", "some"], "--freeze is 'some'; give a number of layers, or all"),
         (["--out", "{new}", "--freeze", "7"], "the model has 1 blocks"),
+        (
+            ["--out", "{new}", "--size", "mini"],
+            "--size mini is for new networks, such as new:gpt2; bert has a size of its own",
+        ),
         (["--out", "{new}", "--passes", "0"], "passes=0"),
         (["--out", "{new}", "--long", "error"], "choose 'cut' or 'windows'"),
         (["--out", "{new}", "--mask", "causal", "--pooling", "first"], "'first' means nothing here"),

@@ -32,8 +32,9 @@ def tune(
     kind: Annotated[str, Option(help="What labels are: classes, numbers, or auto.")] = "auto",
     header: Annotated[bool, Option(help="Whether the first line of a CSV or TSV names the columns.")] = True,
     size: Annotated[
-        str, Option(help="Of a new network: tiny, mini (4 layers, 256 wide), small, medium, base.")
-    ] = "mini",
+        str | None,
+        Option(help="Of a new network: tiny, mini (4 layers, 256 wide), small, medium, base. Default: mini."),
+    ] = None,
     passes: Annotated[int | None, Option(help="Over the training rows. Default: 3, of a new network 10.")] = None,
     learning_rate: Annotated[
         float | None, Option(help="Default: 5e-5; of a new network 5e-4; with --freeze all 1e-3.")

@@ -32,7 +32,7 @@ class Request:
     test: str | None = None
     kind: str = "auto"
     header: bool = True
-    size: str = "mini"
+    size: str | None = None
     passes: int | None = None
     learning_rate: float | None = None
     batch_rows: int = 32
@@ -56,6 +56,11 @@ class Request:
         return self.model.startswith(NEW)
 
     @property
+    def new_size(self) -> str | None:
+        """The size of a new network; None for a checkpoint, which has its own."""
+        return (self.size or "mini") if self.new else None
+
+    @property
     def base(self) -> str:
         """What the model begins from, without where that lies."""
         return Path(self.model).resolve().name if not self.new and Path(self.model).is_dir() else self.model
@@ -75,6 +80,11 @@ class Request:
         """How to train: what was asked for, the gaps filled by what suits a pretrained or a new network."""
         from sightline.tasks.finetune_config import FinetuneConfig
 
+        if self.size is not None and not self.new:
+            raise ConfigError(
+                f"--size {self.size} is for new networks, such as new:gpt2; {self.base} has a size of its own: leave"
+                " --size out"
+            )
         freeze: Any = self.freeze
         if freeze != "all":
             if not freeze.isdecimal():
@@ -105,7 +115,7 @@ def check_same(request: Request, config: FinetuneConfig, record: Mapping[str, An
         "model": record.get("base"),
         **{f"{part} rows": name for part, name in record.get("files", {}).items()},
     }
-    asked |= {"size": request.size if request.new else None, **dataclasses.asdict(config)}
+    asked |= {"size": request.new_size, **dataclasses.asdict(config)}
     made |= {"size": record.get("size"), **record.get("config", {})}
     changed = [name for name, value in asked.items() if made.get(name) != value and name != "checkpoint_every"]
     if changed:

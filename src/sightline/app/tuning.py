@@ -83,11 +83,11 @@ def _start(request: Request, rows: Rows) -> Model:
     from sightline.tasks.fresh import fresh_model, part_pairs
 
     mask = None if request.mask is None else Mask.parse(request.mask)
-    if request.new:
+    if (size := request.new_size) is not None:
         family = request.model.removeprefix(NEW)
         with talk.busy("Learning a tokenizer from the training rows"):
             model = fresh_model(
-                family, request.size, rows.train, positions=request.max_length, seed=request.seed, device=request.device
+                family, size, rows.train, positions=request.max_length, seed=request.seed, device=request.device
             )
         count = sum(parameter.numel() for parameter in model.parameters())
         talk.say(
@@ -180,7 +180,7 @@ def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float)
     record = made(
         under_way,
         base=request.base,
-        size=request.size if request.new else None,
+        size=request.new_size,
         examples={"train": rows.train, "dev": rows.dev, "test": test},
         files={"train": request.rows, "dev": request.dev or request.rows, "test": request.test or request.rows},
         columns=(rows.table.text_columns, rows.table.label_column),
