@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ CONTENDERS = {
 ROWS, BATCH, WARM = 6400, 32, 4  # rows of a pass, rows of a step, steps that are not measured
 CHECKED = 4  # rows of which both sides must say the same before they learn
 BATCH_TOKENS = 2048  # Sightline computes a larger step in parts: it takes as long, in less memory
+Clock = Callable[[], float]
 SETTINGS = {"learning_rate": 5e-5, "weight_decay": 0.01}
 CLIP, WARMUP = 1.0, 0.1
 MEDIAN, SPREAD, SHORTEST, LONGEST = 30, 0.65, 8, 128  # tokens of a row, log-normal; SPREAD is of the logarithm
@@ -82,7 +84,7 @@ def sample(lengths: list[list[int]], steps: int) -> list[int]:
     return [order[-1], *order[every // 2 + 1 :: len(order) // (WARM - 1)][: WARM - 1], *measured]
 
 
-def sightline(folder: Path, steps: int) -> dict[str, Any]:
+def sightline(folder: Path, steps: int, clock: Clock) -> dict[str, Any]:
     """Through `training.fit`, the loop of `finetune`, with the batches that `finetune` makes."""
     import torch
 
@@ -113,13 +115,13 @@ def sightline(folder: Path, steps: int) -> dict[str, Any]:
     with torch.no_grad():
         output = model(**model.tokenizer(words[:CHECKED]))
         check = model.head("classifier")(output.last_hidden_state, output.coordinates)[:, 0].tolist()
-    began, done = time.perf_counter(), []
+    began, done = clock(), []
     for _ in fit(Training(model, Classify(), config.training()), [whole[step] for step in chosen]):
-        done.append(time.perf_counter())
+        done.append(clock())
     return {**numbers(began, done, [lengths[step] for step in chosen]), "check": check}
 
 
-def trainer(folder: Path, steps: int, compiled: bool, grouped: bool) -> dict[str, Any]:
+def trainer(folder: Path, steps: int, clock: Clock, compiled: bool, grouped: bool) -> dict[str, Any]:
     """Trainer with its data collator that pads to the longest row of a batch."""
     import torch
     import transformers
@@ -144,7 +146,7 @@ def trainer(folder: Path, steps: int, compiled: bool, grouped: bool) -> dict[str
 
     class Watch(transformers.TrainerCallback):
         def on_step_end(self, args, state, control, **rest) -> None:
-            done.append(time.perf_counter())
+            done.append(clock())
             if len(done) == WARM:
                 graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
@@ -173,7 +175,7 @@ def trainer(folder: Path, steps: int, compiled: bool, grouped: bool) -> dict[str
         own = transformers.Trainer(
             model=model, args=arguments, train_dataset=data, data_collator=collator, callbacks=[Watch()]
         )
-        began = time.perf_counter()
+        began = clock()
         own.train()
     late = torch._dynamo.utils.counters["stats"]["unique_graphs"] - graphs[0]
     return {**numbers(began, done, [lengths[batch] for batch in chosen]), "check": check, "compiled_late": late}
@@ -200,19 +202,21 @@ def peak_mb() -> float:
     return int(line.split()[1]) / 1024
 
 
-def run_one(contender: str, folder: Path, steps: int) -> None:
+def run_one(contender: str, folder: Path, steps: int, clock: Clock) -> None:
     """The work of one process: prints its numbers as JSON."""
     if contender == "sightline":
-        found = sightline(folder, steps)
+        found = sightline(folder, steps, clock)
     else:
-        found = trainer(folder, steps, "compiled" in contender, "grouped" in contender)
+        found = trainer(folder, steps, clock, "compiled" in contender, "grouped" in contender)
     print(json.dumps({**found, "peak_mb": peak_mb()}))
 
 
-def measure(contender: str, folder: Path, steps: int, cache: Path) -> dict[str, Any]:
+def measure(contender: str, folder: Path, steps: int, cache: Path, busy: bool) -> dict[str, Any]:
     """One contender in a process of its own; what it compiles is kept for the next round, as between two trainings."""
     command = [sys.executable, __file__, "--one", contender, str(folder), str(steps)]
-    settings = {**os.environ, "HF_HUB_OFFLINE": "1", "TORCHINDUCTOR_CACHE_DIR": str(cache)}
+    settings = {"TORCHINDUCTOR_CACHE_DIR": str(cache), **os.environ, "HF_HUB_OFFLINE": "1"}
+    if busy:
+        command, settings = [*command, "--busy"], {**settings, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=settings)
     if done.returncode:
         sys.exit(f"{contender} failed:\n{done.stderr}")
@@ -258,13 +262,16 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
     parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    parser.add_argument("--busy", action="store_true", help="the machine does other work: one thread, processor time")
     parser.add_argument("--one", nargs=3, metavar=("CONTENDER", "FOLDER", "STEPS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         contender, folder, steps = options.one
-        return run_one(contender, Path(folder), int(steps))
+        return run_one(contender, Path(folder), int(steps), time.process_time if options.busy else time.perf_counter)
+    how = ", one thread, rows per second of processor time" if options.busy else ""
+    command = f"python benchmarks/finetune.py --write{' --busy' * options.busy}"
     table = [
-        f"{machine()}; {options.rounds} rounds, medians; command: `python benchmarks/finetune.py --write`",
+        f"{machine()}{how}; {options.rounds} rounds, medians; command: `{command}`",
         "",
         "| shape | what | rows/s | Sightline is faster by | range | padded / real | warm-up, s | peak MB |",
         "|---|---|---|---|---|---|---|---|",
@@ -278,7 +285,9 @@ def main() -> None:
                 order = options.contenders if number % 2 == 0 else options.contenders[::-1]
                 found = {}
                 for contender in order:
-                    found[contender] = measure(contender, folder, SHAPES[shape][2], Path(name) / "compiled")
+                    found[contender] = measure(
+                        contender, folder, SHAPES[shape][2], Path(name) / "compiled", options.busy
+                    )
                     print(f"{shape}, round {number + 1}, {contender}: {found[contender]}", file=sys.stderr, flush=True)
                 agree([found[contender]["check"] for contender in options.contenders])
                 rounds.append({contender: found[contender] for contender in options.contenders})
