@@ -312,7 +312,7 @@ def test_no_room_for_the_result_loses_no_training(
     assert "finished before" in finished.err and finished.out == captured.out
     other = ["tune", files["bert"], files["numbers"], "--passes", "3", "--out", str(out), "--resume"]
     assert main(other) == 2
-    assert "(not the same: train rows, dev rows, test rows, passes)" in capsys.readouterr().err
+    assert "(not the same: train rows, dev rows, test rows, --passes)" in capsys.readouterr().err
 
 
 # What is refused
@@ -327,16 +327,20 @@ def test_no_room_for_the_result_loses_no_training(
         (["--out", "{file}/inside"], "file is no folder that you may write to"),
         (["--out", "{new}", "--label", "lable"], "no column 'lable'"),
         (["--out", "{new}", "--freeze", "some"], "--freeze is 'some'; give a number of layers, or all"),
-        (["--out", "{new}", "--freeze", "7"], "the model has 1 blocks"),
+        (["--out", "{new}", "--freeze", "7"], "--freeze is 7, and the model has 1 block;"),
         (
             ["--out", "{new}", "--size", "mini"],
             "--size mini is for new networks, such as new:gpt2; bert has a size of its own",
         ),
-        (["--out", "{new}", "--passes", "0"], "passes=0"),
-        (["--out", "{new}", "--long", "error"], "choose 'cut' or 'windows'"),
+        (["--out", "{new}", "--passes", "0"], "--passes is 0; it must be a whole number"),
+        (["--out", "{new}", "--learning-rate", "-1"], "--learning-rate is -1.0; it must be more than 0"),
+        (["--out", "{new}", "--class-weights", "even"], "--class-weights is 'even'; it must be"),
+        (["--out", "{new}", "--checkpoint-every", "0"], "--checkpoint-every is 0;"),
+        (["--out", "{new}", "--pooling", "max"], "--pooling is 'max'; choose"),
+        (["--out", "{new}", "--long", "error"], "--long is 'error'; choose 'cut' or 'windows'"),
         (["--out", "{new}", "--mask", "causal", "--pooling", "first"], "'first' means nothing here"),
         (["--out", "{new}", "--mask", "cauzal"], "cauzal"),
-        (["--out", "{new}", "--max-length", "2000"], "max_length is 2000"),
+        (["--out", "{new}", "--max-length", "2000"], "--max-length is 2000; choose 1 to 24"),
     ],
 )
 def test_what_cannot_be_is_one_line(

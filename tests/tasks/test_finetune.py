@@ -261,7 +261,7 @@ def test_checkpoints_are_written_when_due(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"learning_rate": 1e-4}, "learning_rate was 0.003 and would now be 0.0001"),
+        ({"learning_rate": 1e-4}, "learning_rate.* was 0.003 and would now be 0.0001"),
         ({"passes": 5}, "another training: "),
         ({"seed": 3}, "another training: "),
         ({"early_stopping": 3}, "early_stopping=None, and now it is 3"),

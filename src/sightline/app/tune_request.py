@@ -109,6 +109,8 @@ class Request:
 
 def check_same(request: Request, config: FinetuneConfig, record: Mapping[str, Any]) -> None:
     """ConfigError where the finished training of this record is not the one that is asked for."""
+    from sightline.training.config import named
+
     rows = {"train": request.rows, "dev": request.dev or request.rows, "test": request.test or request.rows}
     asked: dict[str, Any] = {"model": request.base, **{f"{part} rows": Path(rows[part]).name for part in rows}}
     made: dict[str, Any] = {
@@ -120,7 +122,7 @@ def check_same(request: Request, config: FinetuneConfig, record: Mapping[str, An
     changed = [name for name, value in asked.items() if made.get(name) != value and name != "checkpoint_every"]
     if changed:
         raise ConfigError(
-            f"{request.out} holds a finished training of another kind (not the same: {', '.join(changed)});"
+            f"{request.out} holds a finished training of another kind (not the same: {', '.join(map(named, changed))});"
             " name another folder with --out"
         )
 

@@ -39,7 +39,7 @@ class Encoded:
 def check_long(long: str) -> None:
     """ConfigError for what is no way with long texts."""
     if long not in get_args(Long):
-        raise ConfigError(f"long is {long!r}; choose 'cut' or 'windows' for texts that are too long")
+        raise ConfigError(f"--long (long=…) is {long!r}; choose 'cut' or 'windows' for texts that are too long")
 
 
 def longest(model: Model, asked: int | None) -> int:
@@ -49,7 +49,7 @@ def longest(model: Model, asked: int | None) -> int:
         stated = None if model.tokenizer is None else model.tokenizer.max_length
         return min(positions, stated or positions)
     if not 1 <= asked <= positions:
-        raise InputError(f"max_length is {asked}; choose 1 to {positions}, this model's positions")
+        raise InputError(f"--max-length (max_length=…) is {asked}; choose 1 to {positions}, this model's positions")
     return asked
 
 
@@ -132,7 +132,9 @@ def encode(
     check_texts(texts, numbers)
     if pairs is not None:
         if long == "windows":
-            raise ConfigError("long='windows' reads single texts; pairs of texts can only be cut: choose long='cut'")
+            raise ConfigError(
+                "--long windows (long='windows') reads single texts; pairs of texts can only be cut: leave it out"
+            )
         check_texts(pairs, numbers)
         rows, cut = _fit_pairs(tokenizer, texts, pairs, numbers, limit)
         return Encoded(rows=rows, owners=numpy.arange(len(rows)), long=cut)

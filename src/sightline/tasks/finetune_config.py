@@ -7,7 +7,10 @@ from typing import Literal
 
 from sightline.errors import ConfigError
 from sightline.tasks.encode import Long, check_long
-from sightline.training.config import Precision, Schedule, TrainingConfig
+from sightline.training.config import Precision, Schedule, TrainingConfig, named
+
+_MAY_BE_LEFT_OUT = ("early_stopping", "max_length", "batch_tokens", "checkpoint_every")
+_COUNTS = ("passes", "batch_rows", "evaluations", *_MAY_BE_LEFT_OUT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,15 +58,18 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         self.training()  # which looks at what the two share
         check_long(self.long)
-        for name in ("passes", "batch_rows", "evaluations", "early_stopping", "batch_tokens", "checkpoint_every"):
+        for name in _COUNTS:
             value = getattr(self, name)
-            optional = name in ("early_stopping", "batch_tokens", "checkpoint_every")
-            if not (value is None and optional) and (type(value) is not int or value < 1):
-                raise ConfigError(f"{name}={value!r} must be a whole number, 1 or more")
+            if not (value is None and name in _MAY_BE_LEFT_OUT) and (type(value) is not int or value < 1):
+                raise ConfigError(f"{named(name)} is {value!r}; it must be a whole number, 1 or more")
         if self.class_weights not in (None, "balanced"):
-            raise ConfigError(f"class_weights={self.class_weights!r} must be 'balanced', or None")
+            raise ConfigError(
+                f"{named('class_weights')} is {self.class_weights!r}; it must be 'balanced', or be left out"
+            )
         if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(f"label_smoothing={self.label_smoothing!r} must be a share, 0 or more and less than 1")
+            raise ConfigError(
+                f"label_smoothing is {self.label_smoothing!r}; it must be a share, 0 or more and less than 1"
+            )
 
     def training(self) -> TrainingConfig:
         """What the training loop is told."""

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from sightline.errors import CheckpointError
 from sightline.training.checkpoint_files import checkpoints, damage, write_checkpoint
+from sightline.training.config import named
 from sightline.training.fit import Training
 from sightline.weights.files import read_json
 
@@ -152,8 +153,8 @@ def _apply(path: Path, training: Training) -> Restored:
         if now.get(name) != then.get(name):
             was, would_be = (str(each.get(name))[:200] for each in (then, now))
             raise CheckpointError(
-                f"{path} is of another training: {name} was {was} and would now be {would_be}; pass the same settings,"
-                f" model and data, or remove {path.parent} to begin anew"
+                f"{path} is of another training: {named(name)} was {was} and would now be {would_be}; pass the same"
+                f" settings, model and data, or remove {path.parent} to begin anew"
             )
     weights, moments = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
     with torch.no_grad():

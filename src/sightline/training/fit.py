@@ -22,7 +22,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from sightline.errors import ConfigError, InputError, SightlineError
 from sightline.model.model import Model
 from sightline.objectives.objective import Batch, Objective
-from sightline.training.config import TrainingConfig
+from sightline.training.config import TrainingConfig, named
 from sightline.training.freeze import freeze, frozen_parts, learning
 from sightline.training.optimizer import adamw
 from sightline.training.precision import chosen, computing
@@ -82,7 +82,9 @@ class Training:
         freeze(model, self.frozen)
         self.parameters = dict(learning(model))
         if not self.parameters:
-            raise ConfigError("all of this model is frozen and it has no head that could learn: lower frozen_layers")
+            raise ConfigError(
+                f"all of this model is frozen and it has no head that could learn: lower {named('frozen_layers')}"
+            )
         self.optimizer = adamw(self.parameters.values(), config)
         self.precision = chosen(config.precision, model.device, model.dtype)
         model.eval()

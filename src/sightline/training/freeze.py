@@ -13,6 +13,7 @@ from torch import nn
 
 from sightline.errors import ConfigError
 from sightline.model.model import Model
+from sightline.training.config import named
 
 
 def frozen_parts(model: Model, frozen_layers: int | Literal["all"]) -> list[nn.Module]:
@@ -23,7 +24,10 @@ def frozen_parts(model: Model, frozen_layers: int | Literal["all"]) -> list[nn.M
     if frozen_layers == "all" or frozen_layers == len(blocks):
         return [model.network]
     if frozen_layers > len(blocks):
-        raise ConfigError(f"frozen_layers={frozen_layers}, and the model has {len(blocks)} blocks; choose at most that")
+        there = f"{len(blocks)} block{'s' * (len(blocks) != 1)}"
+        raise ConfigError(
+            f"{named('frozen_layers')} is {frozen_layers}, and the model has {there}; choose at most that"
+        )
     return [model.network.get_submodule("embeddings"), *blocks[:frozen_layers]]
 
 
