@@ -100,7 +100,7 @@ def test_nobody_wins_where_rows_cannot_show_it() -> None:
     verdict = judge([entry("encoder", a, dev=0.9), entry("tfidf", b, seeded=False)])
     assert verdict.winner is None
     assert verdict.text.startswith(
-        "No difference that these 100 rows can show between encoder and tfidf (+2.0 points, "
+        "No difference that these 100 rows can show between encoder and tfidf. Measured: +2.0 points "
     )
     found = re.search(
         r"95% interval (-\d+\.\d) to \+(\d+\.\d)\); about ([\d,]+) test rows would be needed\. One seed", verdict.text
@@ -131,7 +131,7 @@ def test_a_third_contender_that_comes_near_stands_between_the_best_and_a_win() -
     )
     assert (verdict.best, verdict.runner_up, verdict.winner) == ("encoder", "tfidf", None)
     assert verdict.text.startswith("encoder beats tfidf by 12.5 ± ")
-    assert "No difference that these 400 rows can show between encoder and decoder (-0.2 points" in verdict.text
+    assert "these 400 rows can show between encoder and decoder. Measured: -0.2 points (95%" in verdict.text
 
 
 def test_a_third_contender_that_beats_the_best_is_named() -> None:
@@ -163,7 +163,7 @@ def test_what_more_contenders_cost_is_said() -> None:
     pair = many.comparisons[0]
     assert pair.p == alone.comparisons[0].p < 0.05 <= pair.holm_p
     assert many.winner is None
-    assert re.search(r", but p = 0\.\d\d among 10 comparisons\)", many.text)
+    assert re.search(r"\), but p = 0\.\d\d among 10 comparisons;", many.text)
     assert pair.rows_needed > alone.comparisons[0].rows_needed
 
 
@@ -177,7 +177,7 @@ def test_more_seeds_are_asked_for_where_rows_would_not_help() -> None:
 def test_equals_are_called_equal() -> None:
     verdict = judge([entry("a", share(300, seeds=3)), entry("b", share(300, seeds=3))])
     assert verdict.winner is None
-    assert "(0.0 points, " in verdict.text
+    assert ": 0.0 points (" in verdict.text
     assert verdict.text.endswith("both are right equally often.")
 
 
@@ -222,7 +222,7 @@ def test_numbers_are_judged_by_their_correlation() -> None:
     assert verdict.comparisons[0].mcnemar_p is None
     assert verdict.intervals["majority"] == (0.0, 0.0)
     close = judge([entries[0], entry("twin", entries[0].test + 0.1 * random.normal(size=(3, 300)), dev=0.1)], truth)
-    assert re.search(r"\([+-]?0\.\d{3}, 95% interval -0\.\d{3} to \+0\.\d{3}\)", close.text)
+    assert re.search(r": [+-]?0\.\d{3} \(95% interval -0\.\d{3} to \+0\.\d{3}\)", close.text)
 
 
 # Which contender is the candidate

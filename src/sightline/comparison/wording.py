@@ -94,10 +94,11 @@ def _better(words: Words, better: str, worse: str, each: Compared) -> str:
 def _open(words: Words, each: Compared, pairs: int) -> str:
     """One sentence or two on a pair that these rows do not tell apart."""
     unit = " points" if words.points else ""
-    bounds = f"{words.signed(each.difference)}{unit}, {words.interval(each.low, each.high)}"
+    bounds = f"{words.signed(each.difference)}{unit} ({words.interval(each.low, each.high)})"
     if each.p < 1 - words.level:
         bounds += f", but p = {each.holm_p:.2f} among {pairs} comparisons"
-    said = f"No difference that these {words.rows:,} rows can show between {each.a} and {each.b} ({bounds})"
+    who = f"between {each.a} and {each.b}"
+    said = f"No difference that these {words.rows:,} rows can show {who}. Measured: {bounds}"
     if each.rows_needed is not None:
         return f"{said}; about {about(max(each.rows_needed, words.rows + 1))} test rows would be needed."
     if each.difference == 0:
