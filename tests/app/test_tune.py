@@ -6,6 +6,7 @@ import os
 import random
 import re
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -248,7 +249,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(files: dict[str, str], tmp_path: Pat
     assert (
         go_on.strip() == Request(model=files["bert"], rows=files["classes"], out=out, passes=40, batch_rows=8).again()
     )
-    line = go_on.replace("sightline tune", f"{sys.executable} -m sightline tune", 1)
+    line = go_on.replace("sightline tune", f"{shlex.quote(sys.executable)} -m sightline tune", 1)
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and "Going on after step" in done.stderr
     assert main(["tune", *args, "--out", str(straight)]) == 0

@@ -59,7 +59,7 @@ def row_logits(model: Model, rows: Sequence[Row], batch_tokens: int | None = Non
     logits = numpy.empty((len(rows), head.output.out_features))
     filler = tokenizer_of(model).special.pad_id or 0
     for batch in by_length([len(row.ids) for row in rows], batch_tokens or _batch_tokens(model.device)):
-        out = model(**inputs_of([rows[index] for index in batch], filler))
+        out = model(**inputs_of([rows[index] for index in batch], filler), only=head.reads)
         logits[batch] = head(out.last_hidden_state, out.coordinates).double().cpu().numpy()
     return logits
 
