@@ -14,14 +14,11 @@ from numpy.typing import NDArray
 from sightline.errors import UnsupportedError
 from sightline.model.heads import check_pooling, sequence_head
 from sightline.model.model import Model
-from sightline.tasks.encode import Encoded, inputs_of, tokenizer_of
+from sightline.tasks.encode import Encoded, inputs_of, tokenizer_of, usual_batch_tokens
 from sightline.text.batches import by_length
 from sightline.text.windows import Row
 
 Numbers = NDArray[numpy.float64]
-
-BATCH_TOKENS_A_THREAD = 256  # on a CPU; a larger batch computes a token no faster, and its rows are less alike
-BATCH_TOKENS_ELSEWHERE = 16384  # an accelerator wants to be filled
 
 
 def check_classifier(model: Model) -> None:
@@ -48,17 +45,13 @@ def labels_of(model: Model) -> tuple[str, ...] | None:
     return model.labels or tuple(f"LABEL_{index}" for index in range(count))
 
 
-def _batch_tokens(device: torch.device) -> int:
-    return BATCH_TOKENS_A_THREAD * torch.get_num_threads() if device.type == "cpu" else BATCH_TOKENS_ELSEWHERE
-
-
 @torch.no_grad()  # not inference_mode: its tensors may enter no later computation, and packed weights outlive this one
 def row_logits(model: Model, rows: Sequence[Row], batch_tokens: int | None = None) -> Numbers:
     """What the head says of each row: (R, L)."""
     head = sequence_head(model.heads["classifier"])
     logits = numpy.empty((len(rows), head.output.out_features))
     filler = tokenizer_of(model).special.pad_id or 0
-    for batch in by_length([len(row.ids) for row in rows], batch_tokens or _batch_tokens(model.device)):
+    for batch in by_length([len(row.ids) for row in rows], batch_tokens or usual_batch_tokens(model.device)):
         out = model(**inputs_of([rows[index] for index in batch], filler), only=head.reads)
         logits[batch] = head(out.last_hidden_state, out.coordinates).double().cpu().numpy()
     return logits

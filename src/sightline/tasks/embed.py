@@ -22,6 +22,7 @@ from torch import Tensor
 
 from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.model import Model
+from sightline.tasks.encode import check_texts, tokenizer_of, usual_batch_tokens
 from sightline.tasks.pooling import check_pooling, pool
 from sightline.text.batches import by_length
 from sightline.text.encoding import pad, real_tokens
@@ -33,8 +34,6 @@ Vectors = NDArray[numpy.floating]
 Progress = Callable[[int], object]
 
 TEXTS_AT_ONCE = 4096  # sorted and batched together: enough that rows of a batch are equally long, few enough to hold
-BATCH_TOKENS_A_THREAD = 256  # on a CPU; a larger batch computes a token no faster, and its rows are less alike
-BATCH_TOKENS_ELSEWHERE = 16384  # an accelerator wants to be filled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,11 +51,10 @@ class _Plan:
 
 def reading_tokenizer(model: Model) -> Tokenizer:
     """The tokenizer of a model that can turn texts into vectors; UnsupportedError for one that cannot, as it is."""
-    if model.tokenizer is None:
-        raise UnsupportedError("this model came without a tokenizer, so it cannot read text; set model.tokenizer")
+    tokenizer = tokenizer_of(model)
     if any(module.training for module in model.network.modules()):
         raise UnsupportedError("the model is in training mode, where dropout makes vectors random; call model.eval()")
-    return model.tokenizer
+    return tokenizer
 
 
 def _limit(model: Model, tokenizer: Tokenizer, asked: int | None) -> int:
@@ -68,10 +66,6 @@ def _limit(model: Model, tokenizer: Tokenizer, asked: int | None) -> int:
     if not 1 <= asked <= positions:
         raise InputError(f"max_length is {asked}; choose 1 to {positions}, this model's positions")
     return asked
-
-
-def _batch_tokens(device: torch.device) -> int:
-    return BATCH_TOKENS_A_THREAD * torch.get_num_threads() if device.type == "cpu" else BATCH_TOKENS_ELSEWHERE
 
 
 def _plan(
@@ -95,21 +89,8 @@ def _plan(
         long=long if long is not None else "windows" if made is None else "cut",
         limit=_limit(model, tokenizer, max_length),
         stride=stride,
-        batch_tokens=_batch_tokens(model.device) if batch_tokens is None else batch_tokens,
+        batch_tokens=usual_batch_tokens(model.device) if batch_tokens is None else batch_tokens,
     )
-
-
-def _check_texts(texts: Sequence[object], before: int) -> None:
-    """InputError for the first that is no text, or empty; rows are counted from 1."""
-    for number, text in enumerate(texts, start=before + 1):
-        if not isinstance(text, str):
-            raise InputError(f"row {number} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
-        if not text.strip():
-            raise InputError(f"row {number} is empty; leave it out, or give it some text")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(f"row {number} is not valid Unicode at character {error.start + 1}; correct it") from None
 
 
 def _fit(row: Row, number: int, plan: _Plan) -> tuple[list[Row], bool]:
@@ -204,7 +185,7 @@ def _stream(model: Model, texts: Iterable[str], plan: _Plan, progress: Progress)
     source = iter([texts] if isinstance(texts, str) else texts)
     before = cut = 0
     while some := list(itertools.islice(source, TEXTS_AT_ONCE)):
-        _check_texts(some, before)
+        check_texts(some, range(before + 1, before + len(some) + 1))
         vectors, lost = _embed_some(model, some, before, plan, progress)
         before, cut = before + len(some), cut + lost
         yield vectors
@@ -254,5 +235,5 @@ def embed(
     texts = [texts] if isinstance(texts, str) else list(texts)
     if not texts:
         raise InputError("no texts: the list is empty; give at least one text")
-    _check_texts(texts, 0)
+    check_texts(texts, range(1, len(texts) + 1))
     return numpy.concatenate(list(_stream(model, texts, plan, progress or (lambda done: None))))

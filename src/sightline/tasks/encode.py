@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from sightline.text.tokenizer import Tokenizer
 from sightline.text.windows import Row, encode_rows, windows
 
 Long = Literal["cut", "windows"]
+BATCH_TOKENS_A_THREAD = 256  # on a CPU; a larger batch computes a token no faster, and its rows are less alike
+BATCH_TOKENS_ELSEWHERE = 16384  # an accelerator wants to be filled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,11 @@ def tokenizer_of(model: Model) -> Tokenizer:
     if model.tokenizer is None:
         raise UnsupportedError("this model came without a tokenizer, so it cannot read text; set model.tokenizer")
     return model.tokenizer
+
+
+def usual_batch_tokens(device: torch.device) -> int:
+    """How many tokens to compute at once, padding included, where nobody says."""
+    return BATCH_TOKENS_A_THREAD * torch.get_num_threads() if device.type == "cpu" else BATCH_TOKENS_ELSEWHERE
 
 
 def check_texts(texts: Sequence[object], numbers: Sequence[int]) -> None:
