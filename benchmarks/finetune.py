@@ -26,7 +26,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from run import DOCUMENT, machine
+from run import machine, write
 
 SHAPES = {
     "base": ("bert-base, 12 layers x 768", {}, 6),
@@ -248,14 +248,6 @@ def lines(shape: str, rounds: list[dict[str, dict[str, Any]]]) -> list[str]:
     return found
 
 
-def write(table: list[str]) -> None:
-    """Put the table where the document keeps it."""
-    begin, end = "<!-- fine-tuning begin -->\n", "<!-- fine-tuning end -->"
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(begin)
-    _, _, after = rest.partition(end)
-    DOCUMENT.write_text(before + begin + "\n".join(table) + "\n" + end + after, encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
@@ -294,7 +286,7 @@ def main() -> None:
             table += lines(shape, rounds)
             print("\n".join(table), flush=True)
     if options.write:
-        write(table)
+        write(table, "fine-tuning")
 
 
 if __name__ == "__main__":

@@ -80,9 +80,9 @@ def row(case: str, rounds: list[dict[str, dict]]) -> str:
     )
 
 
-def write(table: list[str]) -> None:
-    """Put the table where the document keeps it."""
-    begin, end = "<!-- benchmark begin -->\n", "<!-- benchmark end -->"
+def write(table: list[str], name: str = "benchmark") -> None:
+    """Put the table where the document keeps the one of this name."""
+    begin, end = f"<!-- {name} begin -->\n", f"<!-- {name} end -->"
     before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)
     DOCUMENT.write_text(before + begin + "\n".join(table) + "\n" + end + after, encoding="utf-8")

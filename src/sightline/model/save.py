@@ -9,6 +9,7 @@ from sightline.errors import CheckpointError
 from sightline.model.heads import sequence_head
 from sightline.text.tokenizer_files import save_tokenizer
 from sightline.weights.files import save_tensors, write_json
+from sightline.weights.hub import TOKENIZER_FILES
 from sightline.weights.read import spell
 from sightline.weights.sentence_transformers import write_embedding_defaults
 
@@ -24,16 +25,6 @@ _STALE = (
     "custom_pipelines",
     "quantization_config",
 )
-TOKENIZER_FILES = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-]
 _SPECIAL = {"bos_token_id": "bos_id", "eos_token_id": "eos_id", "pad_token_id": "pad_id"}
 
 

@@ -13,10 +13,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from sightline.errors import NotFoundError
 
-# What is fetched of a hub model; `*` also matches slashes. Pickles follow only where there are no safetensors.
-DEFAULT_FILES = (
-    "config.json",
-    "generation_config.json",
+# All that a model's folder may hold of its tokenizer.
+TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -25,6 +23,13 @@ DEFAULT_FILES = (
     "vocab.json",
     "merges.txt",
     "spiece.model",
+)
+
+# What is fetched of a hub model; `*` also matches slashes. Pickles follow only where there are no safetensors.
+DEFAULT_FILES = (
+    "config.json",
+    "generation_config.json",
+    *TOKENIZER_FILES,
     "modules.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
