@@ -61,8 +61,10 @@ class _State:
         if self.reading:
             return Text(f"{self.comparison.rows_read:,} rows")
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for heading, justify in (("contender", "left"), ("", "left"), ("on dev", "right"), ("train s", "right")):
-            table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        for heading in ("contender", ""):
+            table.add_column(heading, no_wrap=True)
+        for heading in ("on dev", "train s"):
+            table.add_column(heading, justify="right", no_wrap=True)
         for name, row in self.rows.items():
             cells = [Text(cell) for cell in (name, row["state"], row["dev"], row["seconds"])]  # no markup in names
             table.add_row(*cells, style="dim" if row["state"] == WAITING else "")
