@@ -33,10 +33,11 @@ def usual_pooling(model: Model, own: Pooling) -> Pooling:
     """What suits the model's mask: its family's `own` where that is what the family is made for, else the last token
     where it sees the text, else the mean.
 
-    A causal network that is seen from both sides pools by the mean: its last token has no longer any privilege.
+    A causal network that is seen from both sides pools by the mean: its last token has no longer any privilege. (The
+    last token of a network that is made to see both sides, XLNet's, is there to be read.)
     """
-    sees = informed(model.mask, model.config.positions)
-    if own == "last" and sees["first"]:
+    sees, made_for = (informed(mask, model.config.positions) for mask in (model.mask, model.layout.mask))
+    if own == "last" and sees["first"] and not made_for["first"]:
         return "mean"
     if own == "mean" or sees[own]:
         return own

@@ -105,11 +105,11 @@ def pooled(hidden: Tensor, at: Coordinates, pooling: Pooling) -> Tensor:
 
 
 class Pooler(nn.Module):
-    """One vector a row, (B, T, W) → (B, W): what `pooled` gives, through a dense layer and a nonlinearity."""
+    """One vector a row, (B, T, W) → (B, W): what `pooled` gives, through a dense layer, if any, and a nonlinearity."""
 
-    def __init__(self, width: int, nonlinearity: str = "tanh") -> None:
+    def __init__(self, width: int, nonlinearity: str = "tanh", *, dense: bool = True) -> None:
         super().__init__()
-        self.dense = Linear(width, width)
+        self.dense = Linear(width, width) if dense else nn.Identity()
         self.activation = activation(nonlinearity)
 
     def forward(self, hidden: Tensor, at: Coordinates, pooling: Pooling = "first") -> Tensor:
@@ -119,9 +119,11 @@ class Pooler(nn.Module):
 class SequenceHead(nn.Module):
     """Logits for the whole row, (B, T, W) → (B, L): a classifier of texts, or of pairs, or next-sentence prediction.
 
-    pooler   what the row's vector goes through first, if anything
-    pooling  which vector that is: the "first" token's (usual under a pooler, BERT), the "last" one's (usual without,
-             GPT-2), or the "mean" of all real ones
+    pooler         what the row's vector goes through first, if anything
+    pooling        which vector that is: the "first" token's, the "last" one's, or the "mean" of all real ones; default:
+                   the usual one
+    usual_pooling  what transformers does for such a head; default: the first token's under a pooler (BERT), the last
+                   one's without (GPT-2)
     """
 
     def __init__(
@@ -131,19 +133,16 @@ class SequenceHead(nn.Module):
         *,
         pooler: Pooler | None,
         pooling: Pooling | None = None,
+        usual_pooling: Pooling | None = None,
         dropout: float = 0.0,
         bias: bool = True,
     ) -> None:
         super().__init__()
         self.pooler = pooler
+        self.usual_pooling: Pooling = usual_pooling or ("last" if pooler is None else "first")
         self.pooling: Pooling = pooling or self.usual_pooling
         self.dropout = Dropout(dropout)
         self.output = Linear(width, labels, bias)
-
-    @property
-    def usual_pooling(self) -> Pooling:
-        """What transformers does for such a head."""
-        return "last" if self.pooler is None else "first"
 
     @property
     def reads(self) -> Pick | None:
