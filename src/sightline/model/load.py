@@ -93,7 +93,8 @@ def _dtype(dtype: torch.dtype | str | None, file: Spelling, place: torch.device)
 
 
 def _has_tokenizer(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model"))
+    names = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
+    return any((folder / name).is_file() for name in names)
 
 
 def _listed(names: list[str]) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from sightline.core.block import Block
 from sightline.tasks.abilities import Ability, abilities, count_labels
 from sightline.tasks.drawing import Drawing, draw
 from sightline.tasks.purpose import in_words, objective, trained
@@ -31,6 +32,7 @@ class Description:
     tied                   whether the LM head uses the token embedding; None without such a head
     megabytes              of the weights, 10⁶ bytes each
     norm, positions_are, scores, activation, token_types   how the network computes
+    local_layers           how many of the layers are limited, and by what; None where all see as far as the mask lets
     heads                  what can be asked of it, by the names that `model.head` takes
     labels                 of the classifier or tagger, their numbers where they have no names
     trained                False where the weights are as drawn at random
@@ -60,6 +62,7 @@ class Description:
     scores: str
     activation: str
     token_types: int
+    local_layers: str | None
     mask: str
     trained_mask: str
     drawing: Drawing
@@ -88,6 +91,7 @@ class Description:
 
 POST_NORM = "post-norm: after each sum, and after the embeddings"
 PRE_NORM = "pre-norm: before each layer, and at the end"
+BETWEEN_NORMS = "pre-norm: after the embeddings, before each layer but the first, and at the end"
 ROOT = "divided by the root of a head's width"
 
 
@@ -102,6 +106,10 @@ class _Facts:
 def _after_offset(config: Any) -> str:
     offset = config.position_offset
     return "learned" + (f", after {offset} rows that no token reads" if offset else "")
+
+
+def _two_bases(config: Any) -> str:
+    return f"rotary, base {config.global_base:,g} (in local layers {config.local_base:,g})"
 
 
 def _gpt2_scores(config: Any) -> str:
@@ -119,10 +127,20 @@ FACTS = {
     "gpt2": _Facts(
         norm=PRE_NORM, positions_are=lambda config: "learned", scores=_gpt2_scores, token_types=lambda config: 0
     ),
+    "modernbert": _Facts(
+        norm=BETWEEN_NORMS, positions_are=_two_bases, scores=lambda config: ROOT, token_types=lambda config: 0
+    ),
 }
 """By family."""
 
-NAMES = {"bert": "BERT", "roberta": "RoBERTa", "distilbert": "DistilBERT", "gpt2": "GPT-2"}
+NAMES = {
+    "bert": "BERT",
+    "roberta": "RoBERTa",
+    "distilbert": "DistilBERT",
+    "gpt2": "GPT-2",
+    "modernbert": "ModernBERT",
+    "modernbert-decoder": "ModernBERT decoder",
+}
 """By layout, as their papers spell them."""
 
 TOKENIZERS = {
@@ -136,8 +154,14 @@ TOKENIZERS = {
 
 def _tokenizer(tokenizer: Tokenizer) -> str:
     normalizer = tokenizer.backend.normalizer
-    lower = normalizer is not None and normalizer.normalize_str("A") == "a"
+    lower = normalizer is not None and normalizer.normalize_str("A").strip("▁") == "a"
     return TOKENIZERS[tokenizer.kind] + (", lower-cased" if lower else "")
+
+
+def _local_layers(model: Model) -> str | None:
+    blocks = [block for block in model.network.modules() if isinstance(block, Block)]
+    limits = [str(block.limit) for block in blocks if block.limit is not None]
+    return f"{len(limits)} of {len(blocks)}: {', '.join(sorted(set(limits)))}" if limits else None
 
 
 def _labels(model: Model) -> tuple[str, ...] | None:
@@ -177,6 +201,7 @@ def describe(model: Model, name: str | None = None) -> Description:
         scores=facts.scores(config),
         activation=config.activation,
         token_types=facts.token_types(config),
+        local_layers=_local_layers(model),
         mask=str(model.mask),
         trained_mask=str(model.trained_mask),
         drawing=draw(model.mask),
@@ -236,6 +261,7 @@ def _page(it: Description) -> list[str]:
         _line("heads", ", ".join(it.heads) or "none"),
         _line("trained", it.trained_for),
         _line("mask", now),
+        *([_line("local layers", it.local_layers)] if it.local_layers else []),
         "",
         *(f"  {line}" for line in str(it.drawing).splitlines()),
         "  ■ may attend, · may not" + (f"; {it.drawing.example}" if it.drawing.example else ""),

@@ -1,5 +1,7 @@
 """The three ways from text to ids that our families were trained with, built from a vocabulary.
 
+Those that stand on a sentencepiece model are in `sentencepiece_pipelines.py`.
+
 - BERT's WordPiece (Devlin et al. 2019, arXiv:1810.04805): `[CLS] a [SEP]`, `[CLS] a [SEP] b [SEP]` with types 0 and 1
 - GPT-2's byte-level BPE (Radford et al. 2019): nothing is added
 - RoBERTa's (Liu et al. 2019, arXiv:1907.11692): the same BPE with `<s> a </s>`, `<s> a </s></s> b </s>`
@@ -12,6 +14,8 @@ from typing import cast
 import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 
+from sightline.text.encoding import Side
+
 BERT_TOKENS = {"unk": "[UNK]", "sep": "[SEP]", "pad": "[PAD]", "cls": "[CLS]", "mask": "[MASK]"}
 GPT2_TOKENS = {"bos": "<|endoftext|>", "eos": "<|endoftext|>"}
 ROBERTA_TOKENS = {
@@ -23,6 +27,9 @@ ROBERTA_TOKENS = {
     "cls": "<s>",
     "mask": "<mask>",
 }
+XLNET_TOKENS = {**ROBERTA_TOKENS, "sep": "<sep>", "cls": "<cls>"}
+ALBERT_TOKENS = {**BERT_TOKENS, "unk": "<unk>", "pad": "<pad>", "bos": "[CLS]", "eos": "[SEP]"}
+T5_TOKENS = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,12 +38,18 @@ class Family:
 
     tokens: Mapping[str, str]  # the special token of each role, as far as the vocabulary has it
     makes_types: bool  # whether the model takes token_type_ids
+    padding_side: Side = "right"
+    padding_type: int = 0  # the token type of padding
 
 
 BERT = Family(tokens=BERT_TOKENS, makes_types=True)
 DISTILBERT = Family(tokens=BERT_TOKENS, makes_types=False)
 GPT2 = Family(tokens=GPT2_TOKENS, makes_types=False)
 ROBERTA = Family(tokens=ROBERTA_TOKENS, makes_types=False)
+# XLNet's padding stands in front, so that the token that classifies is the last, and has a type of its own.
+XLNET = Family(tokens=XLNET_TOKENS, makes_types=True, padding_side="left", padding_type=3)
+ALBERT = Family(tokens=ALBERT_TOKENS, makes_types=True)
+T5 = Family(tokens=T5_TOKENS, makes_types=False)
 UNKNOWN = Family(tokens={}, makes_types=False)
 
 

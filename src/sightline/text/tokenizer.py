@@ -46,8 +46,14 @@ class Tokenizer:
         names: Mapping[str, str],
         makes_types: bool,
         max_length: int | None = None,
+        padding_side: Side = "right",
+        padding_type: int = 0,
+        sentencepiece: bytes | None = None,
     ) -> None:
         """`names` gives a token for each role of `SpecialTokens` that there is; `makes_types`: `token_type_ids` too.
+
+        `padding_side` is where rows are padded unless told otherwise, `padding_type` the token type of padding;
+        `sentencepiece` is the model file that the tokenizer was made from, to be saved beside it.
 
         The tokenizer takes `backend` over, and clears what it says about padding and cutting.
         """
@@ -57,6 +63,9 @@ class Tokenizer:
         self.special = special_tokens(backend, names)
         self.makes_types = makes_types
         self.max_length = max_length
+        self.padding_side: Side = padding_side
+        self.padding_type = padding_type
+        self.sentencepiece = sentencepiece
         self.kind: Kind = _kind(backend)
 
     def __len__(self) -> int:
@@ -94,10 +103,10 @@ class Tokenizer:
     ) -> Encoding:
         """Texts, or pairs of texts, as one padded batch of LongTensors `(batch, tokens)`.
 
-        Rows are padded to the longest, on the right unless told otherwise, with the pad token or, where there is none
-        (GPT-2), with id 0: the mask says 0 there, so nobody sees it. A row of more than `max_length` tokens is an
-        error unless `truncation` is True: then its end is cut, special tokens stay, and of a pair the longer text is
-        cut first. With `truncation`, `max_length` may be left to the tokenizer's own.
+        Rows are padded to the longest, on the right (XLNet's on the left) unless told otherwise, with the pad token or,
+        where there is none (GPT-2), with id 0: the mask says 0 there, so nobody sees it. A row of more than
+        `max_length` tokens is an error unless `truncation` is True: then its end is cut, special tokens stay, and of a
+        pair the longer text is cut first. With `truncation`, `max_length` may be left to the tokenizer's own.
 
         Raises `InputError` for no texts, a row that is no text, gives no tokens or is too long, naming the row.
         """
@@ -121,7 +130,7 @@ class Tokenizer:
         kept = {} if limit is None else self._kept(rows, limit, truncation)
 
         real = tuple(len(kept.get(index, row)) for index, row in enumerate(ids))
-        width, side = max(real), padding_side or "right"
+        width, side = max(real), padding_side or self.padding_side
 
         def columns(values: list[list[int]], filler: int) -> torch.Tensor:
             cut = [[row[token] for token in kept[index]] if index in kept else row for index, row in enumerate(values)]
@@ -129,7 +138,7 @@ class Tokenizer:
 
         tensors = {"input_ids": columns(ids, self.special.pad_id or 0)}
         if self.makes_types:
-            tensors["token_type_ids"] = columns([row.type_ids for row in rows], 0)
+            tensors["token_type_ids"] = columns([row.type_ids for row in rows], self.padding_type)
         tensors["attention_mask"] = real_tokens(real, width, side)
         return Encoding(tensors, real=real, padding_side=side, kept=kept, trace=trace)
 

@@ -12,8 +12,8 @@ from sightline.errors import CheckpointError
 from sightline.text.pipelines import UNKNOWN, Family
 from sightline.text.special import ROLES
 from sightline.text.tokenizer import Tokenizer
-from sightline.text.tokenizer_settings import Settings, read_settings
-from sightline.text.vocabulary_files import BY_MODEL_TYPE, build_from, family_of, names_of, open_backend
+from sightline.text.tokenizer_settings import Settings, check_file, read_settings
+from sightline.text.vocabulary_files import BY_MODEL_TYPE, build_from, names_of, open_backend, sentencepiece_file
 
 
 def _add_tokens(backend: tokenizers.Tokenizer, settings: Settings, path: Path) -> None:
@@ -45,6 +45,15 @@ def _makes_types(backend: tokenizers.Tokenizer, settings: Settings, model_type: 
     return any(backend.encode("a", "a").type_ids)
 
 
+def _sentencepiece(folder: Path) -> bytes | None:
+    """The sentencepiece model in the folder as it is, whichever file was read: it is kept beside what we save."""
+    path = sentencepiece_file(folder)
+    if path is None:
+        return None
+    check_file(path)
+    return path.read_bytes()
+
+
 def load_tokenizer(folder: Path, *, model_type: str | None = None) -> Tokenizer:
     """The tokenizer of a checkpoint's folder.
 
@@ -57,8 +66,8 @@ def load_tokenizer(folder: Path, *, model_type: str | None = None) -> Tokenizer:
     >>> load_tokenizer(Path("bert-base-uncased"), model_type="bert")("some text").input_ids
     """
     settings = read_settings(folder)
-    path, backend = open_backend(folder, settings, model_type)
-    family = family_of(settings, model_type, backend.token_to_id)
+    opened = open_backend(folder, settings, model_type)
+    path, backend, family = opened.path, opened.backend, opened.family
     _add_tokens(backend, settings, path)
     # Damage that reading did not notice, such as a lost [UNK], shows at the first text.
     build_from(path, lambda: (backend.encode("a"), backend.encode("a", "\N{SNOWMAN}")))
@@ -67,22 +76,33 @@ def load_tokenizer(folder: Path, *, model_type: str | None = None) -> Tokenizer:
         names=names_of(settings, family, backend.token_to_id),
         makes_types=_makes_types(backend, settings, model_type, family),
         max_length=settings.max_length,
+        padding_side=family.padding_side,
+        padding_type=family.padding_type,
+        sentencepiece=_sentencepiece(folder),
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, content: str | bytes) -> None:
     """Write a whole file or none: a reader never meets half of it."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
+def _padding(tokenizer: Tokenizer) -> dict[str, str | int]:
+    """How rows are padded, where that is unusual."""
+    if (tokenizer.padding_side, tokenizer.padding_type) == ("right", 0):
+        return {}
+    return {"padding_side": tokenizer.padding_side, "pad_token_type_id": tokenizer.padding_type}
+
+
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Write `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` into `folder`.
 
+    A tokenizer that was made from a sentencepiece model leaves that beside them, as `spiece.model`.
     transformers' `AutoTokenizer` opens the folder and gives the same ids. It does so through its class that reads
     `tokenizer.json` as it is: a family's own class would build the steps anew, from defaults.
     """
@@ -99,10 +119,13 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         "model_max_length": tokenizer.max_length,
         **{f"{role}_token": names.get(role) for role in ROLES},
         "additional_special_tokens": extra,
+        **_padding(tokenizer),
         # With this list, readers pass over older files that may still lie in the folder.
         "added_tokens_decoder": {id: {flag: getattr(token, flag) for flag in flags} for id, token in added.items()},
     }
     roles = {f"{role}_token": token for role, token in names.items()}
     _write(folder / "tokenizer.json", tokenizer.backend.to_str())
     _write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+    if tokenizer.sentencepiece is not None:
+        _write(folder / "spiece.model", tokenizer.sentencepiece)
     _write(folder / "special_tokens_map.json", json.dumps(roles, indent=2, ensure_ascii=False) + "\n")

@@ -1,35 +1,62 @@
-"""The tokenizer itself, from the best file there is: `tokenizer.json`, `vocab.txt`, or `vocab.json` + `merges.txt`."""
+"""The tokenizer itself, from the best file there is.
+
+`tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt`, or a sentencepiece model.
+"""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
 from sightline.errors import CheckpointError, UnsupportedError
 from sightline.text.pipelines import (
+    ALBERT,
     BERT,
     DISTILBERT,
     GPT2,
     ROBERTA,
+    T5,
     UNKNOWN,
+    XLNET,
     Family,
     bert_pipeline,
     gpt2_pipeline,
     roberta_pipeline,
 )
+from sightline.text.sentencepiece_file import read_sentencepiece
+from sightline.text.sentencepiece_pipelines import build_sentencepiece
 from sightline.text.special import ROLES
 from sightline.text.tokenizer_settings import AGAIN, Settings, check_file, read_text
 
-SENTENCEPIECE = ("spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "source.spm")
-BY_MODEL_TYPE = {"bert": BERT, "distilbert": DISTILBERT, "gpt2": GPT2, "roberta": ROBERTA}
+SENTENCEPIECE = ("spiece.model", "tokenizer.model")
+RENUMBERED = ("sentencepiece.bpe.model", "source.spm")  # the ids are not those of the pieces in the file
+BY_MODEL_TYPE = {
+    "albert": ALBERT,
+    "bert": BERT,
+    "distilbert": DISTILBERT,
+    "gpt2": GPT2,
+    "roberta": ROBERTA,
+    "t5": T5,
+    "xlnet": XLNET,
+}
 BY_CLASS = {
+    "AlbertTokenizer": ALBERT,
     "BertTokenizer": BERT,
     "DistilBertTokenizer": DISTILBERT,
     "GPT2Tokenizer": GPT2,
     "RobertaTokenizer": ROBERTA,
+    "T5Tokenizer": T5,
+    "XLNetTokenizer": XLNET,
 }
+MARKS = (
+    (XLNET, ("<sep>", "<cls>", "<eod>")),
+    (BERT, ("[CLS]", "[SEP]")),
+    (ROBERTA, ("<s>", "</s>", "<mask>")),
+    (GPT2, ("<|endoftext|>",)),
+)
 Lookup = Callable[[str], int | None]
 Built = TypeVar("Built")
 
@@ -39,7 +66,7 @@ def family_of(settings: Settings, model_type: str | None, token_to_id: Lookup) -
     named = BY_CLASS.get(settings.tokenizer_class or "") or BY_MODEL_TYPE.get(model_type or "")
     if named is not None:
         return named
-    for family, marks in ((BERT, ("[CLS]", "[SEP]")), (ROBERTA, ("<s>", "</s>", "<mask>")), (GPT2, ("<|endoftext|>",))):
+    for family, marks in MARKS:
         if all(token_to_id(mark) is not None for mark in marks):
             return family
     return UNKNOWN
@@ -146,20 +173,53 @@ def _open_bytelevel(folder: Path, settings: Settings, model_type: str | None) ->
     return gpt2_pipeline(model, names, add_prefix_space=add_prefix_space, add_bos=add_bos)
 
 
-def open_backend(folder: Path, settings: Settings, model_type: str | None) -> tuple[Path, tokenizers.Tokenizer]:
-    """The tokenizer as the best file in the folder has it, and that file."""
-    if (path := folder / "tokenizer.json").exists():
-        return path, _open_json(path, settings)
-    if (path := folder / "vocab.txt").exists():
-        return path, _open_wordpiece(path, settings)
-    if (path := folder / "vocab.json").exists():
-        return path, _open_bytelevel(folder, settings, model_type)
-    for name in SENTENCEPIECE:
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A tokenizer, the file that it comes from, and what its family has where its files leave it open."""
+
+    path: Path
+    backend: tokenizers.Tokenizer
+    family: Family
+
+
+def _open_sentencepiece(path: Path, settings: Settings, model_type: str | None) -> Opened:
+    model = read_sentencepiece(path)
+    named = BY_CLASS.get(settings.tokenizer_class or "") or BY_MODEL_TYPE.get(model_type or "")
+    backend, family = build_from(path, lambda: build_sentencepiece(model, named or UNKNOWN, settings, path))
+    return Opened(path=path, backend=backend, family=family)
+
+
+def sentencepiece_file(folder: Path) -> Path | None:
+    """The sentencepiece model in the folder, where there is one."""
+    return next((folder / name for name in SENTENCEPIECE if (folder / name).exists()), None)
+
+
+def _refuse(folder: Path) -> NoReturn:
+    for name in RENUMBERED:
         if (folder / name).exists():
             raise UnsupportedError(
-                f"{folder / name} is a sentencepiece model, read with the families that use them; "
+                f"{folder / name} is a sentencepiece model whose family numbers the pieces anew; "
                 "save it as tokenizer.json with transformers' AutoTokenizer first"
             )
     raise CheckpointError(
-        f"{folder} has no tokenizer: expected tokenizer.json, vocab.txt, or vocab.json with merges.txt; {AGAIN}"
+        f"{folder} has no tokenizer: expected tokenizer.json, vocab.txt, vocab.json with merges.txt, or spiece.model; "
+        f"{AGAIN}"
     )
+
+
+def open_backend(folder: Path, settings: Settings, model_type: str | None) -> Opened:
+    """The tokenizer as the best file in the folder has it.
+
+    A sentencepiece model comes last: where `tokenizer.json` lies beside it, that is what transformers reads too.
+    """
+    if (path := folder / "tokenizer.json").exists():
+        backend = _open_json(path, settings)
+    elif (path := folder / "vocab.txt").exists():
+        backend = _open_wordpiece(path, settings)
+    elif (path := folder / "vocab.json").exists():
+        backend = _open_bytelevel(folder, settings, model_type)
+    elif source := sentencepiece_file(folder):
+        return _open_sentencepiece(source, settings, model_type)
+    else:
+        _refuse(folder)
+    return Opened(path=path, backend=backend, family=family_of(settings, model_type, backend.token_to_id))
