@@ -90,6 +90,8 @@ HEADED = [
     ("distilbert", ("lm",), "AutoModelForMaskedLM"),
     ("gpt2", ("lm",), "AutoModelForCausalLM"),
     ("gpt2", ("tagger",), "AutoModelForTokenClassification"),
+    ("modernbert", ("lm",), "AutoModelForMaskedLM"),
+    ("modernbert-decoder", ("classifier",), "AutoModelForSequenceClassification"),
 ]
 
 
@@ -131,7 +133,7 @@ def test_what_is_said_of_the_network_is_what_its_modules_do(family: str) -> None
     said = describe(model)
     blocks = [module for module in model.modules() if isinstance(module, Block)]
     assert said.layers == len(blocks)
-    assert said.inner == blocks[0].feed_forward.inner.out_features
+    assert said.inner == blocks[0].feed_forward.output.in_features
     assert {block.attention_residual.norm_first for block in blocks} == {said.norm.startswith("pre-norm")}
     inside = sum(isinstance(module, nn.LayerNorm) for block in blocks for module in block.modules())
     outside = {
@@ -139,11 +141,17 @@ def test_what_is_said_of_the_network_is_what_its_modules_do(family: str) -> None
         for name, module in model.network.named_modules()
         if isinstance(module, nn.LayerNorm) and not name.startswith("stack")
     }
-    assert inside == 2 * len(blocks)
-    assert outside == ({"norm"} if "at the end" in said.norm else {"embeddings.norm"})
-    table = model.network.get_submodule("embeddings.positions.table")
-    assert isinstance(table, nn.Embedding)
-    assert table.num_embeddings == said.positions + int((re.findall(r"after (\d+) rows", said.positions_are) or [0])[0])
+    assert inside == 2 * len(blocks) - said.norm.count("but the first")
+    ends = {"at the end": "norm", "after the embeddings": "embeddings.norm"}
+    assert outside == {name for words, name in ends.items() if words in said.norm}
+    limited = [block.limit for block in blocks if block.limit is not None]
+    assert said.local_layers == (f"{len(limited)} of {len(blocks)}: {limited[0]}" if limited else None)
+    tables = {name: table for name, table in model.network.named_modules() if isinstance(table, nn.Embedding)}
+    table = tables.get("embeddings.positions.table")
+    assert said.positions_are.startswith("rotary" if table is None else "learned")
+    if table is not None:
+        before = int((re.findall(r"after (\d+) rows", said.positions_are) or [0])[0])
+        assert table.num_embeddings == said.positions + before
     types = getattr(model.network.get_submodule("embeddings"), "token_types", None)
     assert said.token_types == (0 if types is None else types.num_embeddings)
 

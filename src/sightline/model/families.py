@@ -12,15 +12,32 @@ from sightline.weights.bert import BERT
 from sightline.weights.distilbert import DISTILBERT
 from sightline.weights.gpt2 import GPT2
 from sightline.weights.layout import Layout
+from sightline.weights.modernbert import MODERNBERT, MODERNBERT_DECODER
 from sightline.weights.roberta import ROBERTA
+from sightline.weights.xlnet import XLNET
 
-LAYOUTS: dict[str, Layout] = {layout.model_type: layout for layout in (BERT, ROBERTA, DISTILBERT, GPT2)}
+_EVERY = (BERT, ROBERTA, DISTILBERT, GPT2, MODERNBERT, MODERNBERT_DECODER, XLNET)
+LAYOUTS: dict[str, Layout] = {layout.model_type: layout for layout in _EVERY}
 """By the `model_type` of config.json."""
 
 _WIDTHS = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "medium": (8, 512, 8), "base": (12, 768, 12)}
 _SHARED = {
     size: {"layers": layers, "width": width, "attention_heads": heads, "inner": 4 * width}
     for size, (layers, width, heads) in _WIDTHS.items()
+}
+
+
+def _gated(layers: int, width: int, heads: int, inner: int) -> dict[str, int]:
+    return {"layers": layers, "width": width, "attention_heads": heads, "inner": inner}
+
+
+_ETTIN = {
+    "17m": _gated(7, 256, 4, 384),
+    "32m": _gated(10, 384, 6, 576),
+    "68m": _gated(19, 512, 8, 768),
+    "150m": _gated(22, 768, 12, 1152),
+    "400m": _gated(28, 1024, 16, 2624),
+    "1b": _gated(28, 1792, 28, 3840),
 }
 SIZES: dict[str, Mapping[str, Mapping[str, Any]]] = {
     "bert": {**_SHARED, "large": {"layers": 24, "width": 1024, "attention_heads": 16, "inner": 4096}},
@@ -29,8 +46,20 @@ SIZES: dict[str, Mapping[str, Mapping[str, Any]]] = {
         "large": {"layers": 36, "width": 1280, "attention_heads": 20, "inner": 5120},
         "xl": {"layers": 48, "width": 1600, "attention_heads": 25, "inner": 6400},
     },
+    "xlnet": {**_SHARED, "large": {"layers": 24, "width": 1024, "attention_heads": 16, "inner": 4096}},
+    "modernbert": {
+        **{size: _gated(*shape, 32 * round(shape[1] / 12)) for size, shape in _WIDTHS.items()},
+        "base": _ETTIN["150m"],
+        "large": _ETTIN["400m"],
+        **_ETTIN,
+    },
 }
-"""tiny to base as Turc et al. 2019, "Well-Read Students Learn Better", table 2; larger ones as published."""
+"""tiny to base as Turc et al. 2019, "Well-Read Students Learn Better", table 2; larger ones as published.
+
+ModernBERT's small ones have two thirds of the inner width, in steps of 32: a gated layer has three matrices where
+another has two, so that both have as many weights (Shazeer 2020, "GLU Variants Improve Transformer", section 3.1). Its
+base and large are as Warner et al. 2024 made them, 17m to 1b as Weller et al. 2025 made the Ettin pairs.
+"""
 
 
 def layout_of(model_type: object) -> Layout:

@@ -27,11 +27,13 @@ POOLINGS: tuple[Pooling, ...] = ("first", "last", "mean")
 class Transform(nn.Module):
     """Dense, nonlinearity, norm: what BERT puts before its vocabulary (Devlin et al. 2019, appendix A.2)."""
 
-    def __init__(self, width: int, nonlinearity: str, norm_eps: float) -> None:
+    def __init__(
+        self, width: int, nonlinearity: str, norm_eps: float, *, bias: bool = True, norm_bias: bool = True
+    ) -> None:
         super().__init__()
-        self.dense = Linear(width, width)
+        self.dense = Linear(width, width, bias)
         self.activation = activation(nonlinearity)
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
+        self.norm = nn.LayerNorm(width, norm_eps, bias=norm_bias)
 
     def forward(self, hidden: Tensor) -> Tensor:
         return self.norm(self.activation(self.dense(hidden)))
@@ -105,15 +107,25 @@ def pooled(hidden: Tensor, at: Coordinates, pooling: Pooling) -> Tensor:
 
 
 class Pooler(nn.Module):
-    """One vector a row, (B, T, W) → (B, W): what `pooled` gives, through a dense layer, if any, and a nonlinearity."""
+    """One vector a row, (B, T, W) → (B, W): what `pooled` gives, through a dense layer, if any, a nonlinearity and a
+    norm, if any."""
 
-    def __init__(self, width: int, nonlinearity: str = "tanh", *, dense: bool = True) -> None:
+    def __init__(
+        self,
+        width: int,
+        nonlinearity: str = "tanh",
+        *,
+        dense: bool = True,
+        bias: bool = True,
+        norm: nn.LayerNorm | None = None,
+    ) -> None:
         super().__init__()
-        self.dense = Linear(width, width) if dense else nn.Identity()
+        self.dense = Linear(width, width, bias) if dense else nn.Identity()
         self.activation = activation(nonlinearity)
+        self.norm = nn.Identity() if norm is None else norm
 
     def forward(self, hidden: Tensor, at: Coordinates, pooling: Pooling = "first") -> Tensor:
-        return self.activation(self.dense(pooled(hidden, at, pooling)))
+        return self.norm(self.activation(self.dense(pooled(hidden, at, pooling))))
 
 
 class SequenceHead(nn.Module):
@@ -155,12 +167,16 @@ class SequenceHead(nn.Module):
 
 
 class TokenHead(nn.Module):
-    """Logits for every token, (B, T, W) → (B, T, L): tags, or with two labels a span's start and end."""
+    """Logits for every token, (B, T, W) → (B, T, L): tags, or with two labels a span's start and end.
 
-    def __init__(self, width: int, labels: int, dropout: float = 0.0) -> None:
+    transform  what comes before, if anything
+    """
+
+    def __init__(self, width: int, labels: int, dropout: float = 0.0, *, transform: Transform | None = None) -> None:
         super().__init__()
+        self.transform = nn.Identity() if transform is None else transform
         self.dropout = Dropout(dropout)
         self.output = Linear(width, labels)
 
     def forward(self, hidden: Tensor, at: Coordinates | None = None) -> Tensor:
-        return self.output(self.dropout(hidden))
+        return self.output(self.dropout(self.transform(hidden)))

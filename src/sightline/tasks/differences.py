@@ -94,6 +94,7 @@ _ROWS: tuple[tuple[str, Callable[[Description], object]], ...] = (
     ("token types", lambda it: it.token_types or "none"),
     ("pooling", lambda it: it.pooling or "not stated"),
     ("layers", lambda it: it.layers),
+    ("local layers", lambda it: it.local_layers or "none"),
     ("width", lambda it: it.width),
     ("attention heads", lambda it: it.attention_heads),
     ("inner width", lambda it: it.inner),

@@ -18,7 +18,7 @@ from sightline.text.tokenizer import Tokenizer
 LARGEST_VOCABULARY = 8000
 MOST_TOKENS = 512
 PAD = "<|pad|>"
-_WORDPIECE = ("bert", "distilbert")
+_WORDPIECE = ("bert", "distilbert", "modernbert", "modernbert-decoder")  # whose texts begin or end with a special token
 Kind = Literal["wordpiece", "bytelevel-bpe"]
 
 

@@ -40,6 +40,12 @@ DEFAULT_FILES = (
 )
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin")
 
+# An encoder and a decoder that were made alike (Weller et al. 2025, "Seq vs Seq"), by one short name.
+PAIRS = {
+    f"ettin-{size}": (f"jhu-clsp/ettin-encoder-{size}", f"jhu-clsp/ettin-decoder-{size}")
+    for size in ("17m", "32m", "68m", "150m", "400m", "1b")
+}
+
 # Suggested for misspelt names.
 WELL_KNOWN = (
     "bert-base-uncased",
@@ -57,6 +63,9 @@ WELL_KNOWN = (
     "gpt2-xl",
     "distilgpt2",
     "sentence-transformers/all-MiniLM-L6-v2",
+    "answerdotai/ModernBERT-base",
+    "answerdotai/ModernBERT-large",
+    *(name for pair in PAIRS.values() for name in pair),
 )
 
 HUB_ID = re.compile(r"(?=.{1,96}$)(?!.*(--|\.\.))\w[\w.-]*(/\w[\w.-]*)?(?<![.-])", re.ASCII)
@@ -254,6 +263,9 @@ def locate(
         raise NotFoundError("the name of the model is empty; give a folder or a hub id such as 'bert-base-uncased'")
     if not isinstance(name, str) or text.startswith((".", "~")) or path.is_absolute() or path.exists():
         return _local(path, revision)
+    if text in PAIRS:
+        encoder, decoder = PAIRS[text]
+        raise NotFoundError(f"{text!r} names two models: {encoder!r} and {decoder!r}; name one (compare takes both)")
     if not HUB_ID.fullmatch(text):
         if "://" not in text and re.search(r"[/\\]", text):
             raise _missing_folder(path)
