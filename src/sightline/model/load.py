@@ -93,7 +93,7 @@ def _dtype(dtype: torch.dtype | str | None, file: Spelling, place: torch.device)
 
 
 def _has_tokenizer(folder: Path) -> bool:
-    names = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model")
+    names = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "tokenizer.model", "vocab.pkl", "vocab.bin")
     return any((folder / name).is_file() for name in names)
 
 

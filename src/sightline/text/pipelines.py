@@ -29,6 +29,7 @@ ROBERTA_TOKENS = {
 }
 XLNET_TOKENS = {**ROBERTA_TOKENS, "sep": "<sep>", "cls": "<cls>"}
 ALBERT_TOKENS = {**BERT_TOKENS, "unk": "<unk>", "pad": "<pad>", "bos": "[CLS]", "eos": "[SEP]"}
+TRANSFORMER_XL_TOKENS = {"unk": "<unk>", "eos": "<eos>"}
 T5_TOKENS = {"eos": "</s>", "unk": "<unk>", "pad": "<pad>"}
 
 
@@ -49,6 +50,7 @@ ROBERTA = Family(tokens=ROBERTA_TOKENS, makes_types=False)
 # XLNet's padding stands in front, so that the token that classifies is the last, and has a type of its own.
 XLNET = Family(tokens=XLNET_TOKENS, makes_types=True, padding_side="left", padding_type=3)
 ALBERT = Family(tokens=ALBERT_TOKENS, makes_types=True)
+TRANSFORMER_XL = Family(tokens=TRANSFORMER_XL_TOKENS, makes_types=False)
 T5 = Family(tokens=T5_TOKENS, makes_types=False)
 UNKNOWN = Family(tokens={}, makes_types=False)
 

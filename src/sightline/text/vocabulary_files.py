@@ -1,6 +1,6 @@
 """The tokenizer itself, from the best file there is.
 
-`tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt`, or a sentencepiece model.
+`tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt`, a sentencepiece model, or Transformer-XL's `vocab.pkl`.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +19,7 @@ from sightline.text.pipelines import (
     GPT2,
     ROBERTA,
     T5,
+    TRANSFORMER_XL,
     UNKNOWN,
     XLNET,
     Family,
@@ -30,6 +31,7 @@ from sightline.text.sentencepiece_file import read_sentencepiece
 from sightline.text.sentencepiece_pipelines import build_sentencepiece
 from sightline.text.special import ROLES
 from sightline.text.tokenizer_settings import AGAIN, Settings, check_file, read_text
+from sightline.text.wordlevel import PICKLES, read_words, wordlevel_pipeline
 
 SENTENCEPIECE = ("spiece.model", "tokenizer.model")
 RENUMBERED = ("sentencepiece.bpe.model", "source.spm")  # the ids are not those of the pieces in the file
@@ -40,6 +42,7 @@ BY_MODEL_TYPE = {
     "gpt2": GPT2,
     "roberta": ROBERTA,
     "t5": T5,
+    "transfo-xl": TRANSFORMER_XL,
     "xlnet": XLNET,
 }
 BY_CLASS = {
@@ -49,6 +52,7 @@ BY_CLASS = {
     "GPT2Tokenizer": GPT2,
     "RobertaTokenizer": ROBERTA,
     "T5Tokenizer": T5,
+    "TransfoXLTokenizer": TRANSFORMER_XL,
     "XLNetTokenizer": XLNET,
 }
 MARKS = (
@@ -194,6 +198,23 @@ def sentencepiece_file(folder: Path) -> Path | None:
     return next((folder / name for name in SENTENCEPIECE if (folder / name).exists()), None)
 
 
+def _word_file(folder: Path, settings: Settings, model_type: str | None) -> Path | None:
+    """The file of a vocabulary of words, where there is one: Transformer-XL's vocab.txt looks like BERT's."""
+    named = BY_CLASS.get(settings.tokenizer_class or "") or BY_MODEL_TYPE.get(model_type or "")
+    names = (*PICKLES, "vocab.txt") if named is TRANSFORMER_XL else PICKLES
+    return next((folder / name for name in names if (folder / name).exists()), None)
+
+
+def _open_words(path: Path, settings: Settings) -> tokenizers.Tokenizer:
+    unknown = str(settings.roles.get("unk") or TRANSFORMER_XL.tokens["unk"])
+    words, lowercase = read_words(path)
+    lowercase = settings.flag("lower_case", lowercase)
+    if unknown not in words:
+        unknown = unknown.upper()  # the one-billion-word benchmark spells it so
+    _need(path, {"unk": unknown}, ("unk",), words.get)
+    return build_from(path, lambda: wordlevel_pipeline(words, unknown=unknown, lowercase=lowercase))
+
+
 def _refuse(folder: Path) -> NoReturn:
     for name in RENUMBERED:
         if (folder / name).exists():
@@ -214,6 +235,8 @@ def open_backend(folder: Path, settings: Settings, model_type: str | None) -> Op
     """
     if (path := folder / "tokenizer.json").exists():
         backend = _open_json(path, settings)
+    elif source := _word_file(folder, settings, model_type):
+        path, backend = source, _open_words(source, settings)
     elif (path := folder / "vocab.txt").exists():
         backend = _open_wordpiece(path, settings)
     elif (path := folder / "vocab.json").exists():

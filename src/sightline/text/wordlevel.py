@@ -7,7 +7,6 @@ the part of it that needs no language's list of abbreviations.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import tokenizers
 from tokenizers import Regex, models, normalizers, pre_tokenizers
@@ -18,11 +17,12 @@ from sightline.text.tokenizer_settings import AGAIN, read_text
 
 PICKLES = ("vocab.pkl", "vocab.bin")
 _JOINERS = {"@,@": r"(?<=\d),(?=\d)", "@.@": r"(?<=\d)\.(?=\d)", "@-@": r"(?<=\w)-(?=\w)"}
+_REST = r"(?=[,;:!?.\")\]]*$)"  # nothing follows but what closes
 _PARTED = (
     r"^[\"(\[]"  # what opens
-    r"|[,;:!?\")\]](?=[,;:!?.\")\]]*$)"  # what closes
-    r"|(?<=[a-z0-9]{2})\.(?=[\")\]]*$)|(?<=[)\"\]])\.$"  # a full stop, and not the last letter of U.S.
-    r"|(?<=\w)'(?:s|t|re|ve|m|ll|d)$"
+    rf"|[,;:!?\")\]]{_REST}"  # what closes
+    rf"|(?<=\p{{Ll}}{{2}}|\d|[\")\]])\.{_REST}"  # a full stop, and not the last letter of U.S.
+    rf"|(?<=\w)'(?:s|t|re|ve|m|ll|d){_REST}"
 )
 
 
@@ -46,6 +46,10 @@ def _of_pickle(path: Path) -> tuple[dict[str, int], bool]:
     for word, id in words.items():
         if not isinstance(word, str) or type(id) is not int or not 0 <= id < 2**32:
             raise CheckpointError(f"{path}: {word!r:.40} has the id {id!r:.40}; words are texts, ids from 0; {AGAIN}")
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError as error:
+        raise CheckpointError(f"{path} has a word that is no text ({error.reason}); {AGAIN}") from None
     return words, value.get("lower_case") is True
 
 
@@ -58,13 +62,6 @@ def _of_lines(path: Path) -> dict[str, int]:
     return words
 
 
-def open_wordlevel(path: Path, settings: Mapping[str, Any], unknown: str) -> tokenizers.Tokenizer:
-    """The tokenizer of a vocab.pkl, vocab.bin or vocab.txt; `settings` are those of tokenizer_config.json."""
-    words, lowercase = _of_pickle(path) if path.name in PICKLES else (_of_lines(path), False)
-    if isinstance(settings.get("lower_case"), bool):
-        lowercase = settings["lower_case"]
-    if unknown not in words:
-        unknown = unknown.upper()  # the one-billion-word benchmark spells it so
-    if unknown not in words:
-        raise CheckpointError(f"{path} lacks the word {unknown.lower()!r} that stands for words it lacks; {AGAIN}")
-    return wordlevel_pipeline(words, unknown=unknown, lowercase=lowercase)
+def read_words(path: Path) -> tuple[Mapping[str, int], bool]:
+    """The words of a vocab.pkl, vocab.bin or vocab.txt with their ids, and whether text is lower-cased for them."""
+    return _of_pickle(path) if path.name in PICKLES else (_of_lines(path), False)

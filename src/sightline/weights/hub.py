@@ -23,6 +23,8 @@ TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
     "spiece.model",
+    "vocab.pkl",
+    "vocab.bin",
 )
 
 # What is fetched of a hub model; `*` also matches slashes. Pickles follow only where there are no safetensors.
