@@ -1,7 +1,8 @@
 """Teach a model to sort reviews, stop in the middle, go on, and use it: what `sightline tune` does, from Python.
 
 MODEL may be a folder or a hub id (bert-base-uncased); without one, a new network learns from nothing. Checkpoints let a
-training that was stopped go on as if it had never stopped, bit for bit.
+training that was stopped go on as if it had never stopped, bit for bit. Prints the loss of the first steps, the scores
+on dev after each pass, how many of the test rows the saved model sorts right, and three of its answers.
 """
 
 import argparse

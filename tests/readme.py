@@ -1,4 +1,4 @@
-"""Run a README as its reader would: every block in order, in one empty folder.
+"""Run a page as its reader would, the README above all: every block in order, in one empty folder.
 
 - `bash`: each command must succeed.
 - `console`: likewise, after `$ `; the lines below a command are what it must print.
@@ -6,9 +6,10 @@
 - `pycon`: likewise, after `>>> `; the lines below are what it must print.
 
 Where output is shown, `…` stands for any text, and alone on a line for any lines; the rest, numbers above all, must
-be exactly so. `# exit 2` behind a command of a console block says that it fails with this status; its output is
-then what stands on stderr. `make` targets must exist; of `make demo`, what it runs is run, other targets are not. A
-line `<!-- not run: the reason -->` right above a block leaves the block out.
+be exactly so (`Reader(within=…)` lets numbers with a decimal point differ by a share of themselves, for pages that
+train). `# exit 2` behind a command of a console block says that it fails with this status; its output is then what
+stands on stderr. `make` targets must exist; of `make demo`, what it runs is run, other targets are not. A line
+`<!-- not run: the reason -->` right above a block leaves the block out.
 """
 
 import difflib
@@ -56,7 +57,7 @@ class Command:
 
 
 class Wrong(Exception):
-    """What the README says is not so."""
+    """What the page says is not so."""
 
 
 def blocks(markdown: str) -> list[Block]:
@@ -109,22 +110,57 @@ def commands(block: Block) -> Iterator[Command]:
             yield Command(text, number, output, int(status[1]) if status else 0)
 
 
-def agrees(shown: str, printed: str) -> bool:
-    """Whether `printed` is what is `shown`, with `…` for anything; white space at the ends of lines does not count."""
+DECIMAL = r"(-?\d+\.\d+)"
+
+
+def agrees(shown: str, printed: str, within: float = 0.0) -> bool:
+    """Whether `printed` is what is `shown`, with `…` for anything; white space at the ends of lines does not count.
+
+    within  a share: numbers with a decimal point may be so much larger or smaller than they are shown, or be a rounding
+            (one in the last digit) away
+    """
     pattern = ""
     for line in shown.strip().splitlines():
         if line.strip() == "…":
             pattern += r"(?:.*\n)*"
         else:
-            pattern += ".*".join(re.escape(part) for part in line.rstrip().split("…")) + r"\n"
+            pattern += ".*".join(_escaped(part, within) for part in line.rstrip().split("…")) + r"\n"
     lines = printed.strip().splitlines()
-    return re.fullmatch(pattern, "".join(line.rstrip() + "\n" for line in lines)) is not None
+    found = re.fullmatch(pattern, "".join(line.rstrip() + "\n" for line in lines))
+    if found is None or not within:
+        return found is not None
+    expected = re.findall(DECIMAL, shown)
+    return all(_near(*pair, within) for pair in zip(expected, found.groups(), strict=True))
+
+
+def _escaped(part: str, within: float) -> str:
+    """A pattern for just this text, or for this text with other decimal numbers, which it then catches."""
+    if not within:
+        return re.escape(part)
+    pieces = re.split(DECIMAL, part)
+    text = [re.escape(piece) if index % 2 == 0 else DECIMAL for index, piece in enumerate(pieces)]
+    return re.sub(r"(?:\\ )+", " +", "".join(text))  # a number of other length moves what is set in columns
+
+
+def _near(shown: str, printed: str, within: float) -> bool:
+    last_digit = 10.0 ** -len(shown.partition(".")[2])
+    return abs(float(printed) - float(shown)) <= max(within * abs(float(shown)), 1.01 * last_digit)
 
 
 def difference(shown: str, printed: str) -> str:
     """The two outputs, line by line."""
     pair = shown.strip().splitlines(), printed.strip().splitlines()
-    return "\n".join(difflib.unified_diff(*pair, "the README", "the command", lineterm="", n=1))
+    return "\n".join(difflib.unified_diff(*pair, "the page", "the command", lineterm="", n=1))
+
+
+class _Checker(doctest.OutputChecker):
+    """Looks at what a Python session prints as `agrees` does."""
+
+    def __init__(self, within: float) -> None:
+        self.within = within
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        return agrees(want, got, self.within)
 
 
 def targets(makefile: Path) -> set[str]:
@@ -133,10 +169,13 @@ def targets(makefile: Path) -> set[str]:
 
 
 class Reader:
-    """Somebody in an empty folder, with the package in a virtual environment, who types what the page says."""
+    """Somebody in an empty folder, with the package in a virtual environment, who types what the page says.
 
-    def __init__(self, folder: Path, root: Path) -> None:
-        self.folder, self.root = folder, root
+    within  how far decimal numbers may be from those that the page shows: see `agrees`
+    """
+
+    def __init__(self, folder: Path, root: Path, within: float = 0.0) -> None:
+        self.folder, self.root, self.within = folder, root, within
         self.namespace: dict[str, Any] = {"__name__": "__main__"}
         binaries = folder / ".venv" / "bin"
         binaries.mkdir(parents=True)
@@ -201,11 +240,11 @@ class Reader:
         if ran.returncode != command.status:
             raise Wrong(f"exit status {ran.returncode}, not {command.status}\n{ran.stdout}{ran.stderr}")
         printed = ran.stderr if command.status else ran.stdout
-        if command.shown is not None and not agrees(command.shown, printed):
+        if command.shown is not None and not agrees(command.shown, printed, self.within):
             raise Wrong(difference(command.shown, printed))
 
     def kind(self, part: str) -> bool:
-        """Whether a part of a command line is to be run; raises where the README may not say it."""
+        """Whether a part of a command line is to be run; raises where the page may not say it."""
         words = shlex.split(part.splitlines()[0], comments=True)
         while words and re.match(r"\w+=", words[0]):
             words.pop(0)
@@ -225,7 +264,7 @@ class Reader:
         os.chdir(self.folder)
         try:
             if block.language == "python":
-                code = compile("\n" * block.line + block.text, "README.md", "exec")
+                code = compile("\n" * block.line + block.text, "page", "exec")
                 exec(code, self.namespace)
             else:
                 self.converse(block)
@@ -234,10 +273,9 @@ class Reader:
 
     def converse(self, block: Block) -> None:
         """Run a Python session with what it prints."""
-        text = block.text.replace("…", "...") + "\n"
-        test = doctest.DocTestParser().get_doctest(text, self.namespace, "README.md", "README.md", block.line)
+        test = doctest.DocTestParser().get_doctest(block.text + "\n", self.namespace, "page", "page", block.line)
         test.globs = self.namespace  # the parser makes a copy; the blocks share one
         report: list[str] = []
-        runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+        runner = doctest.DocTestRunner(_Checker(self.within), verbose=False)
         if runner.run(test, out=report.append, clear_globs=False).failed:
             raise Wrong("".join(report))

@@ -144,3 +144,21 @@ def test_a_console_block_is_commands_and_what_they_print() -> None:
 )
 def test_an_ellipsis_stands_for_anything(shown: str, printed: str, same: bool) -> None:
     assert agrees(shown, printed) is same
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("loss 0.50, then …", "loss 0.54, then 7", True),
+        ("loss 0.50", "loss 0.56", False),
+        ("loss 0.5", "loss 0.6", True),  # one in the last digit
+        ("loss 12.00  -3.0", "loss  9.00 -3.3", False),
+        ("  8.0   1.0", " 10.0   1.0", False),
+        (" 10.0   1.0", "  9.9   1.0", True),
+        ("2 texts, 0.50", "3 texts, 0.50", False),
+        ("2 texts", "2.0 texts", False),
+    ],
+)
+def test_numbers_that_training_gives_may_be_a_little_off(shown: str, printed: str, same: bool) -> None:
+    assert agrees(shown, printed, within=0.1) is same
+    assert not agrees(shown, printed) or shown == printed

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from decoding.models import plain_loop, writer
+from decoding.models import masked, plain_loop, writer
 from sightline.core.mask import Bidirectional, Causal, Mask, Not, Permuted, Prefix, SameDocument, SlidingWindow
 from sightline.decoding.generate import generate
 from sightline.decoding.rows import check_can_continue
 from sightline.decoding.sampling import Sampling, penalize
 from sightline.errors import UnsupportedError
+from sightline.model.model import Model
 
 PROMPT = [5, 6, 7, 8]
 MASKS: list[Mask] = [
@@ -123,7 +124,7 @@ def test_who_looks_ahead_cannot_grow(mask: Mask) -> None:
 
 def test_a_prefix_needs_a_prompt_that_fills_it() -> None:
     model = writer("bert").with_mask(Prefix(4) | Causal())
-    says = r"the mask prefix\(4\) \| causal shows everyone the first 4 tokens, and a prompt has only 3; .*at least 4"
+    says = r"the mask prefix\(4\) \| causal shows everyone the first 4 tokens, and a prompt has only 3; .* permuted"
     with pytest.raises(UnsupportedError, match=says):
         generate(model, [PROMPT, [5, 6, 7]])
     generate(model, [PROMPT, [5, 6, 7, 8, 9]]).ids()
@@ -138,7 +139,40 @@ def test_only_what_comes_later_must_not_be_seen() -> None:
         check_can_continue(Causal() | Not(SlidingWindow(9)), prompt=1, length=10)
 
 
-@pytest.mark.parametrize("mask", [Permuted(), Causal() & Permuted(strict=True)], ids=str)
-def test_an_order_that_no_text_has(mask: Mask) -> None:
+def by_hand(model: Model, prompt: list[int], steps: int) -> list[int]:
+    """Greedy tokens, everything computed anew at each step, under an order: the prompt is 0, then come 1, 2, …"""
+    tokens = list(prompt)
+    for _ in range(steps):
+        rank = torch.tensor([[max(0, place - len(prompt) + 1) for place in range(len(tokens))]])
+        with torch.no_grad():
+            hidden = model(torch.tensor([tokens]), ranks=rank).last_hidden_state
+        tokens.append(int(model.logits(hidden)[0, -1].argmax()))
+    return tokens[len(prompt) :]
+
+
+@pytest.mark.parametrize("mask", [Permuted(), Causal() & Permuted(strict=True), Permuted() & SlidingWindow(4)], ids=str)
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+def test_each_prompt_is_a_prefix_of_its_own(family: str, mask: Mask) -> None:
+    """A prefix LM in a batch of unequal prompts: each is seen whole, and what follows looks back."""
+    model, prompts = writer(family).with_mask(mask), [PROMPT, [9, 10, 11, 12, 13, 14, 15], [3]]
+    got = generate(model, prompts, max_new_tokens=8).ids()
+    assert got == [by_hand(model, prompt, 8) for prompt in prompts]
+    (beams,) = generate(model, [PROMPT], max_new_tokens=4, beams=2, samples=1).ids()
+    assert len(beams) == 4
+
+
+def test_a_prefix_of_its_own_is_a_prefix() -> None:
+    model = writer("bert")
+    own, fixed = model.with_mask(Permuted()), model.with_mask(Prefix(4) | Causal())
+    assert generate(own, [PROMPT], max_new_tokens=8).ids() == generate(fixed, [PROMPT], max_new_tokens=8).ids()
+    assert generate(own, [PROMPT]).ids() != generate(model.with_mask(Causal()), [PROMPT]).ids()
+
+
+def test_who_goes_by_an_order_and_yet_looks_ahead_cannot_grow() -> None:
+    with pytest.raises(UnsupportedError, match="tokens see what comes after them"):
+        generate(writer().with_mask(Not(Permuted())), [PROMPT])
+
+
+def test_blanks_that_are_filled_at_once_have_no_order() -> None:
     with pytest.raises(UnsupportedError, match="reads each token's rank, and a text alone has none"):
-        generate(writer().with_mask(mask), [PROMPT])
+        generate(masked().with_mask(Permuted()), "the cat", method="mask-predict")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sightline.core.check import whole
 from sightline.decoding.mask_predict import mask_id, masked_log_probs
-from sightline.decoding.rows import check_can_answer, tokenizer_of
+from sightline.decoding.rows import check_can_answer, check_unordered, tokenizer_of
 from sightline.errors import InputError
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def fill(model: Model, text: str, top_k: int = 5) -> Filled:
     whole("top_k", top_k)
     ids, places = _encoded(model, text)
     check_can_answer(model)
+    check_unordered(model)
     log_probs = masked_log_probs(model, ids, places)[0]  # (P, V)
     blanks = tuple(_candidates(model, each, top_k) for each in log_probs)
     return Filled(blanks=blanks, joint=_joint(model, ids, places, log_probs[:1], top_k))

@@ -3,7 +3,8 @@
     generate(model, "Once upon a time", temperature=0.8, seed=1)       # an iterator of steps
     generate(model, ["One prompt", "and another"], beams=4).texts()    # the whole
 
-A batch of unequal prompts gives each row what it gets alone.
+A batch of unequal prompts gives each row what it gets alone. Any network writes that looks back: BERT under a causal
+mask, and under `Permuted()` as a prefix LM, each prompt seen whole and what follows it from the left.
 """
 
 from __future__ import annotations
@@ -18,7 +19,14 @@ from sightline.core.check import whole
 from sightline.decoding.beam import BeamSearch, search
 from sightline.decoding.generation import Ending, Generation, Step
 from sightline.decoding.mask_predict import MaskPredict, longest, mask_id, predict
-from sightline.decoding.rows import Prompts, Rows, check_can_answer, check_can_continue, prompt_ids
+from sightline.decoding.rows import (
+    Prompts,
+    Rows,
+    check_can_answer,
+    check_can_continue,
+    check_unordered,
+    prompt_ids,
+)
 from sightline.decoding.sampling import Sampling, choose
 from sightline.decoding.stop import StopText, stop_strings
 from sightline.errors import ConfigError, UnsupportedError
@@ -160,6 +168,7 @@ def _check_grows(model: Model, rows: list[list[int]], limit: int, how: BeamSearc
 def _check_fills(model: Model, rows: list[list[int]], sampling: Sampling, how: BeamSearch, stop: bool) -> None:
     """Raise ConfigError, UnsupportedError or InputError for what does not go with blanks behind these prompts."""
     mask_id(model)
+    check_unordered(model)
     given = {
         "beams": how.beams > 1,
         "stop": stop,

@@ -6,6 +6,7 @@ Shapes: R rows, T tokens, W width, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -75,12 +76,16 @@ def _ids(model: Model, prompt: object, name: str) -> list[int]:
 
 
 def check_can_answer(model: Model) -> None:
-    """Raise UnsupportedError for a model whose answer would be random, or whose mask reads what a text does not have.
+    """Raise UnsupportedError for a model whose answer would be random.
 
     A view made by `with_mask` shares its network with others, so that the network is asked and not the view.
     """
     if any(module.training for module in model.network.modules()):
         raise UnsupportedError("the model is in training mode, where dropout makes answers random; call model.eval()")
+
+
+def check_unordered(model: Model) -> None:
+    """Raise UnsupportedError where the mask reads what a text that is read at once does not have."""
     for leaf in model.mask.leaves():
         if leaf.reads:
             raise UnsupportedError(
@@ -89,32 +94,47 @@ def check_can_answer(model: Model) -> None:
             )
 
 
+def reads_ranks(mask: Mask) -> bool:
+    """Whether the mask goes by an order, so that tokens need a place in it."""
+    return any(leaf.reads == "rank" for leaf in mask.leaves())
+
+
 def learned_both_sides(model: Model) -> bool:
     """Whether the weights were trained to look ahead too, so that what stands at a blank predicts the blank itself.
 
     A model that was trained to look back only predicts there the token after the blank.
     """
-    if any(leaf.reads for leaf in model.trained_mask.leaves()):
+    if reads_ranks(model.trained_mask):
         return True
     pair = Coordinates.consecutive(2)
     return bool(model.trained_mask.table(pair, pair)[0, 0, 1])
 
 
-def check_can_continue(mask: Mask, prompt: int, length: int) -> None:
-    """Raise UnsupportedError unless what a token sees never changes once it was read: then a cache is exact.
+def _growing(prompt: int, length: int) -> Coordinates:
+    """A text of `length` tokens in the order in which it becomes known: the prompt at once, then token by token."""
+    rank = (torch.arange(length) + 1 - prompt).clamp(min=0)
+    return replace(Coordinates.consecutive(length), rank=rank[None])
 
-    Within the prompt anything goes, since it is read at once; beyond it, up to `length` tokens in all, nobody may look
-    ahead.
+
+def looks_back(mask: Mask, prompt: int, length: int) -> bool:
+    """Whether what a token sees never changes once it was read, in a text that grows from `prompt` to `length`.
+
+    Within the prompt anything goes, since it is read at once; beyond it nobody may look ahead.
     """
-    at = Coordinates.consecutive(length)
+    at = _growing(prompt, length)
     later = at.slice(prompt, length)
-    if not bool((mask.table(at, later) & (later.position > at.position.mT)).any()):
+    return not bool((mask.table(at, later) & (later.position > at.position.mT)).any())
+
+
+def check_can_continue(mask: Mask, prompt: int, length: int) -> None:
+    """Raise UnsupportedError unless what a token sees never changes once it was read: then a cache is exact."""
+    if looks_back(mask, prompt, length):
         return
     prefix = max((leaf.size for leaf in mask.leaves() if isinstance(leaf, Prefix)), default=0)
     if prefix > prompt:
         raise UnsupportedError(
             f"the mask {mask} shows everyone the first {prefix} tokens, and a prompt has only {prompt}; give"
-            f" prompts of at least {prefix} tokens, or look through another mask"
+            f" prompts of at least {prefix} tokens, or look through permuted, where each prompt is its own prefix"
         )
     raise UnsupportedError(
         f"under the mask {mask} tokens see what comes after them, so text cannot grow word by word; use the method"
@@ -125,11 +145,15 @@ def check_can_continue(mask: Mask, prompt: int, length: int) -> None:
 class Rows:
     """A batch of rows that grow by a token at a time, each by `limit` tokens or up to its last position.
 
+    Where the mask goes by an order, it is the one in which tokens become known: all of a prompt has rank 0, what
+    follows 1, 2, … So under `Permuted()` each prompt is a prefix that is seen whole, as long as it happens to be.
+
     logits  (R, V): of what comes next in each row
     """
 
     def __init__(self, model: Model, prompts: Sequence[Sequence[int]], limit: int) -> None:
         self.model = model
+        self.ordered, self.grown = reads_ranks(model.mask), 0
         lengths = [len(prompt) for prompt in prompts]
         width = max(lengths)
         self.cache = KeyValueCache(capacity=width + min(limit, model.config.positions - min(lengths)))
@@ -141,12 +165,14 @@ class Rows:
         self.logits = self._ask(ids, real)
 
     def _ask(self, ids: Tensor, real: Tensor | None) -> Tensor:
+        ranks = torch.full((1, ids.shape[1]), self.grown) if self.ordered else None
         with torch.no_grad():
-            out = self.model(ids, real, cache=self.cache)
+            out = self.model(ids, real, cache=self.cache, ranks=ranks)
             return self.model.logits(pick(out.last_hidden_state, out.coordinates, "last"))
 
     def feed(self, tokens: Tensor) -> None:
         """Append a token to each row, int64 (R,), and ask what comes next."""
+        self.grown += 1
         self.logits = self._ask(tokens[:, None], None)
 
     def keep(self, rows: Tensor) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
 from sightline.core.reach import TOKENS, informed
-from sightline.decoding.rows import learned_both_sides
+from sightline.decoding.rows import learned_both_sides, looks_back, reads_ranks
 
 if TYPE_CHECKING:
     from sightline.model.model import Model
@@ -44,7 +44,7 @@ def looks(mask: Mask, positions: int) -> Looks:
 
     "back" means that nothing a token sees ever changes once it was read, so that text can grow token by token.
     """
-    if any(leaf.reads == "rank" for leaf in mask.leaves()):
+    if reads_ranks(mask):
         return "by an order"
     if _sees_ahead(mask, start=positions):
         return "to both sides"
@@ -94,14 +94,16 @@ def _fill(model: Model) -> Ability:
 def _generate(model: Model) -> Ability:
     if "lm" not in model.heads:
         return Ability(False, "it has no head over the vocabulary")
-    if _unordered(model):
-        return Ability(False, _unordered(model))
     ids = "" if model.tokenizer is not None else "; from token ids, since it came without a tokenizer"
     sight = looks(model.mask, model.config.positions)
     if sight == "back":
         return Ability(True, f"autoregressive: token by token, each from those before it{ids}{_retrained(model)}")
     if sight == "back, after a prefix":
         return Ability(True, f"autoregressive, after a prompt that fills the prefix{ids}{_retrained(model)}")
+    if sight == "by an order" and looks_back(model.mask, TOKENS, 2 * TOKENS):
+        return Ability(True, f"autoregressive: the prompt is seen whole, then token by token{ids}{_retrained(model)}")
+    if _unordered(model):
+        return Ability(False, _unordered(model))
     if _has_blank(model) and learned_both_sides(model):
         return Ability(True, f"mask-predict: all blanks at once, refined in rounds{_retrained(model)}")
     return Ability(
