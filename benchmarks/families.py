@@ -48,7 +48,8 @@ def theirs(kind: str, folder: Path, dtype: torch.dtype) -> Any:
 
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    return getattr(transformers, kind).from_pretrained(folder, dtype=dtype).eval()
+    model = getattr(transformers, kind).from_pretrained(folder, dtype=dtype)
+    return model.to(dtype).eval()  # it leaves XLNet's bare parameters in float32
 
 
 def ours(folder: Path, dtype: torch.dtype) -> Any:

@@ -3,15 +3,17 @@
 Shapes: B rows, T tokens, W width.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from sightline.core.block import Block
 from sightline.core.coordinates import Coordinates
-from sightline.core.mask import Mask
+from sightline.core.mask import Bidirectional, Mask
 from sightline.model.families import LAYOUTS
 from sightline.model.load import build
 from sightline.model.model import Model
@@ -23,6 +25,11 @@ FAMILIES = tuple(LAYOUTS)
 VOCABULARY = 31
 LAYERS = 3
 SIZES: dict[str, Any] = {"vocabulary": VOCABULARY, "width": 16, "inner": 24, "layers": LAYERS, "positions": 24}
+OWN: dict[str, dict[str, Any]] = {
+    "modernbert": {"window": 3},  # so narrow that local layers differ from global ones in short texts
+    "modernbert-decoder": {"window": 2},
+}
+"""Sizes that a layout has beside those that all have."""
 HEADS = {name: tuple(head.name for head in layout.heads) for name, layout in LAYOUTS.items()}
 
 
@@ -55,9 +62,9 @@ def tiny(
     **settings: Any,
 ) -> Model:
     """A random model in eval mode, by default in float64 and with every head that the layout has."""
-    model = build(
-        family, "tiny", heads=HEADS[family] if heads is None else heads, labels=3, dtype=dtype, **{**SIZES, **settings}
-    )
+    known = {field.name for field in fields(LAYOUTS[family].config)}  # a network without end has no `positions`
+    sizes = {**{name: size for name, size in SIZES.items() if name in known}, **OWN.get(family, {}), **settings}
+    model = build(family, "tiny", heads=HEADS[family] if heads is None else heads, labels=3, dtype=dtype, **sizes)
     randomize(model, seed)
     return model if mask is None else model.with_mask(mask)
 
@@ -84,10 +91,17 @@ def all_logits(model: Model, hidden: Tensor, at: Coordinates) -> Mapping[str, Te
     return {name: head(hidden, at) for name, head in model.heads.items()}
 
 
-def reach(table: Tensor, depth: int) -> Tensor:
-    """Who can reach whom through `depth` layers, given who sees whom in one, (T, T): hop or stay (residual)."""
-    hop = (table | torch.eye(len(table), dtype=torch.bool)).double()
-    reached = torch.eye(len(table), dtype=torch.float64)
-    for _ in range(depth):
-        reached = (hop @ reached > 0).double()
+def bounds(model: Model, at: Coordinates) -> list[Tensor]:
+    """Whom each block's own limit lets whom see, bool (T, T): everyone, where it has none."""
+    blocks = [block for block in model.modules() if isinstance(block, Block)]
+    return [(block.limit or Bidirectional()).table(at, at)[0] for block in blocks]
+
+
+def reach(table: Tensor, bounds: Sequence[Tensor]) -> Tensor:
+    """Who can reach whom through layers that see as `table` says, each within its own bound, (T, T): hop or stay
+    (residual)."""
+    itself = torch.eye(len(table), dtype=torch.bool)
+    reached = itself.double()
+    for bound in bounds:
+        reached = ((table & bound | itself).double() @ reached > 0).double()
     return reached.bool()

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 import transformers
 from torch import Tensor
+from transformers.models.modernbert import modeling_modernbert
+from transformers.models.modernbert_decoder import modeling_modernbert_decoder
 
 from contract.families import LAYERS, VOCABULARY, randomize
 
@@ -30,7 +32,14 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "gpt2": ("GPT2Config", {"n_embd": 16, "n_inner": 24, "n_layer": LAYERS, "n_head": 2, "n_positions": 24}),
 }
+CONFIGS["modernbert"] = (
+    "ModernBertConfig",
+    {**CONFIGS["bert"][1], "local_attention": 4},
+)
+CONFIGS["modernbert-decoder"] = ("ModernBertDecoderConfig", CONFIGS["modernbert"][1])
 CONFIGS["roberta"] = ("RobertaConfig", {**CONFIGS["bert"][1], "max_position_embeddings": 26, "type_vocab_size": 1})
+
+CONFIGS["xlnet"] = ("XLNetConfig", {"d_model": 16, "d_inner": 24, "n_layer": LAYERS, "n_head": 2})
 
 ARCHITECTURES: dict[str, tuple[str, dict[str, str]]] = {
     "BertModel": ("bert", {"pooler": "pooler_output"}),
@@ -60,13 +69,49 @@ ARCHITECTURES: dict[str, tuple[str, dict[str, str]]] = {
     "GPT2ForSequenceClassification": ("gpt2", {"classifier": "logits"}),
     "GPT2ForTokenClassification": ("gpt2", {"tagger": "logits"}),
     "GPT2ForQuestionAnswering": ("gpt2", {"span": "start_logits end_logits"}),
+    "ModernBertModel": ("modernbert", {}),
+    "ModernBertForMaskedLM": ("modernbert", {"lm": "logits"}),
+    "ModernBertForSequenceClassification": ("modernbert", {"classifier": "logits"}),
+    "ModernBertForTokenClassification": ("modernbert", {"tagger": "logits"}),
+    "ModernBertForQuestionAnswering": ("modernbert", {"span": "start_logits end_logits"}),
+    "ModernBertDecoderModel": ("modernbert-decoder", {}),
+    "ModernBertDecoderForCausalLM": ("modernbert-decoder", {"lm": "logits"}),
+    "ModernBertDecoderForSequenceClassification": ("modernbert-decoder", {"classifier": "logits"}),
+    "XLNetModel": ("xlnet", {}),
+    "XLNetLMHeadModel": ("xlnet", {"lm": "logits"}),
+    "XLNetForSequenceClassification": ("xlnet", {"classifier": "logits"}),
+    "XLNetForTokenClassification": ("xlnet", {"tagger": "logits"}),
+    "XLNetForQuestionAnsweringSimple": ("xlnet", {"span": "start_logits end_logits"}),
 }
 """Class → layout, and for each of our heads the fields of its output that hold the same numbers."""
 
 CAUSAL = {"BertLMHeadModel", "RobertaForCausalLM"}  # bidirectional unless the configuration says is_decoder
 LM = {"bert": "BertForMaskedLM", "roberta": "RobertaForMaskedLM", "distilbert": "DistilBertForMaskedLM"}
 LM["gpt2"] = "GPT2LMHeadModel"
+LM |= {"modernbert": "ModernBertForMaskedLM", "modernbert-decoder": "ModernBertDecoderForCausalLM"}
+LM["xlnet"] = "XLNetLMHeadModel"
 PAD = 2  # an id that no drawn text holds
+
+
+def _rotated(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, unsqueeze_dim: int = 1) -> tuple[Tensor, Tensor]:
+    """transformers' rotary positions without rounding to float32 on the way."""
+    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+    turn = modeling_modernbert.rotate_half
+    return query * cos + turn(query) * sin, key * cos + turn(key) * sin
+
+
+def _attended(
+    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float, **rest: Any
+) -> tuple[Tensor, Tensor]:
+    """transformers' eager attention without dropout, and without rounding its weights to float32."""
+    scores = query @ key.transpose(2, 3) * scaling
+    weights = (scores if attention_mask is None else scores + attention_mask).softmax(-1)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+for _module in (modeling_modernbert, modeling_modernbert_decoder):
+    # It rounds both to float32 in a float64 model too, where parity is judged to 1e-9; in float32 these are its own.
+    _module.apply_rotary_pos_emb, _module.eager_attention_forward = _rotated, _attended  # type: ignore[attr-defined]
 
 
 def reference(
@@ -77,23 +122,23 @@ def reference(
     kind, sizes = CONFIGS[layout]
     fields = {"is_decoder": True, **fields} if architecture in CAUSAL else fields
     given = {"vocab_size": VOCABULARY, "num_labels": 3, "pad_token_id": PAD, **sizes, **fields}
-    if architecture.endswith("QuestionAnswering"):
+    if "QuestionAnswering" in architecture:
         given["num_labels"] = 2
     if layout == "gpt2":
         given |= {"bos_token_id": 0, "eos_token_id": 0}
     if layout == "roberta":
         given["pad_token_id"] = 1  # decides where its positions start
     config = getattr(transformers, kind)(**given)
-    config._attn_implementation = attention
+    config._attn_implementation = "eager" if layout == "xlnet" else attention  # it has no other
     model = getattr(transformers, architecture)(config).eval()
     randomize(model, seed)
     return model.to(dtype)
 
 
 def run(model: Any, input_ids: Tensor, *, position_ids: Tensor | None = None, **inputs: Any) -> Any:
-    """Call a reference with positions counted from 0, as ours are: RoBERTa's start at 2, DistilBERT takes none."""
+    """Call a reference with positions counted from 0, as ours are: RoBERTa's start at 2, some take none."""
     kind = model.config.model_type
-    if position_ids is not None and kind != "distilbert":
+    if position_ids is not None and kind not in ("distilbert", "xlnet"):
         inputs["position_ids"] = position_ids + (model.config.pad_token_id + 1 if kind == "roberta" else 0)
     return model(input_ids, output_hidden_states=True, **inputs)
 

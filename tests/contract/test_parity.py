@@ -27,6 +27,28 @@ ROWS, TOKENS = 3, 9
 IDS = random_ids(ROWS, TOKENS)
 POSITIONS = torch.arange(TOKENS).expand(ROWS, -1)
 
+ROPE = {"full_attention": {"rope_theta": 50.0, "rope_type": "default"}, "sliding_attention": {"rope_theta": 3.0}}
+MODERN: list[dict[str, Any]] = [
+    {"hidden_activation": "relu"},
+    {"intermediate_size": 7},
+    {"norm_eps": 0.03},
+    {"num_attention_heads": 8},
+    {"num_hidden_layers": 1},
+    {"local_attention": 6},
+    {"local_attention": 5},
+    {"global_attn_every_n_layers": 2},
+    {"layer_types": ["sliding_attention", "sliding_attention", "full_attention"]},
+    {"global_rope_theta": 40.0, "local_rope_theta": 7.0},
+    {"rope_parameters": ROPE},
+    {"attention_bias": True},
+    {"mlp_bias": True},
+    {"norm_bias": True},
+    {"decoder_bias": False},
+    {"classifier_bias": True},
+    {"classifier_activation": "tanh"},
+    {"tie_word_embeddings": False},
+    {"max_position_embeddings": TOKENS},
+]
 # Every field of a configuration that changes a number, under each layout's own name for it.
 FIELDS: dict[str, list[dict[str, Any]]] = {
     "bert": [
@@ -65,6 +87,26 @@ FIELDS: dict[str, list[dict[str, Any]]] = {
         {"scale_attn_weights": False},
         {"scale_attn_by_inverse_layer_idx": True},
         {"scale_attn_weights": False, "scale_attn_by_inverse_layer_idx": True},
+        {"tie_word_embeddings": False},
+    ],
+    "modernbert": [
+        *MODERN,
+        {"attention_bias": True, "mlp_bias": True, "norm_bias": True, "classifier_bias": True},
+        {"sparse_prediction": True},
+    ],
+    "modernbert-decoder": MODERN,
+    "xlnet": [
+        {"ff_activation": "relu"},
+        {"ff_activation": "gelu_new"},
+        {"d_inner": 7},
+        {"layer_norm_eps": 0.03},
+        {"n_head": 4},
+        {"n_layer": 1},
+        {"clamp_len": 3},
+        {"attn_type": "uni"},
+        {"same_length": True},
+        {"mem_len": 2},
+        {"untie_r": False},
         {"tie_word_embeddings": False},
     ],
 }
@@ -175,7 +217,7 @@ def labels_for(name: str) -> Tensor:
 
 def cross_entropy(name: str, logits: Tensor, labels: Tensor) -> Tensor:
     """The objective, written out: a token's target is itself, or under a causal model what follows it."""
-    if name in ("GPT2LMHeadModel", "BertLMHeadModel", "RobertaForCausalLM"):
+    if name in ("GPT2LMHeadModel", "BertLMHeadModel", "RobertaForCausalLM", "ModernBertDecoderForCausalLM"):
         logits, labels = logits[:, :-1], labels[:, 1:]
     return F.cross_entropy(logits.flatten(0, -2), labels.flatten())
 
@@ -193,7 +235,7 @@ TRAINED = [name for name, (_, heads) in ARCHITECTURES.items() if len(heads) == 1
 
 
 @pytest.mark.parametrize("dtype", CLOSE, ids=str)
-@pytest.mark.parametrize("name", [name for name in TRAINED if not name.endswith("QuestionAnswering")])
+@pytest.mark.parametrize("name", [name for name in TRAINED if "QuestionAnswering" not in name])
 def test_one_training_step(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
     ours, theirs = both(name, tmp_path, dtype)
     (head,), labels = ARCHITECTURES[name][1], labels_for(name)
@@ -208,9 +250,9 @@ def test_one_training_step(name: str, dtype: torch.dtype, tmp_path: Path) -> Non
     check_gradients(ours, theirs, CLOSE[dtype])
 
 
-@pytest.mark.parametrize("family", ["Bert", "Roberta", "DistilBert", "GPT2"])
+@pytest.mark.parametrize("family", ["Bert", "Roberta", "DistilBert", "GPT2", "ModernBert", "XLNet"])
 def test_one_training_step_on_spans(family: str, tmp_path: Path) -> None:
-    name = f"{family}ForQuestionAnswering"
+    name = f"{family}ForQuestionAnswering{'Simple' if family == 'XLNet' else ''}"
     ours, theirs = both(name, tmp_path, torch.float64)
     start, end = torch.tensor([0, 3, 8]), torch.tensor([2, 3, 8])
     output = ours(IDS)

@@ -13,10 +13,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from contract.families import padded, random_ids, randomize, tiny
+from contract.families import padded, random_ids, tiny
 from contract.reference import reference, saved
 from sightline.core.cache import Memory
-from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Causal, SlidingWindow
 from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.load import load
@@ -95,17 +94,20 @@ def test_padded_rows_and_segments(dtype: torch.dtype, side: str, tmp_path: Path)
 
 @pytest.mark.parametrize("dtype", CLOSE, ids=str)
 def test_looking_back_alone(dtype: torch.dtype, tmp_path: Path) -> None:
-    """attn_type "uni" is a mask here, and is written again for the causal view of any XLNet."""
+    """attn_type "uni" is a mask here, and is written again for the causal view of any XLNet. (Its own attention masks
+    break the reference for more than one row: it adds (Q, K, B) in place to (Q, K, 1).)"""
     ours, theirs = both(tmp_path / "theirs", dtype, attn_type="uni")
     assert ours.mask == ours.trained_mask == Causal()
-    real = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1, 1]]).expand(ROWS, -1)
+    real = torch.tensor([[0, 0, 1, 1, 1, 1, 1, 1, 1]])
     with torch.no_grad():
-        expected = theirs(IDS, attention_mask=real.to(dtype), output_hidden_states=True).hidden_states[-1]
-        assert far(ours(IDS, real).last_hidden_state, expected, real) < CLOSE[dtype]
+        expected = theirs(IDS, output_hidden_states=True).hidden_states[-1]
+        assert far(ours(IDS).last_hidden_state, expected) < CLOSE[dtype]
+        padded_row = theirs(IDS[:1], attention_mask=real.to(dtype), output_hidden_states=True).hidden_states[-1]
+        assert far(ours(IDS[:1], real).last_hidden_state, padded_row, real) < CLOSE[dtype]
         turned = load(ours.with_mask(ours.layout.mask).save(tmp_path / "both")).with_mask(Causal())
         again = load(turned.save(tmp_path / "back"))
         assert again.mask == Causal() and again.stored_config["attn_type"] == "uni"
-        assert far(again(IDS, real).last_hidden_state, expected, real) < CLOSE[dtype]
+        assert far(again(IDS).last_hidden_state, expected) < CLOSE[dtype]
 
 
 def test_half_of_a_batch_read_backwards(tmp_path: Path) -> None:
@@ -158,11 +160,15 @@ def test_both_streams_of_padded_rows(uni: bool, tmp_path: Path) -> None:
         sees &= torch.ones(TOKENS, TOKENS).tril().bool()
     kept = sees.any(-1).gather(1, places)
     given = {"perm_mask": hides, "target_mapping": mapping(places)}
+    assert int(kept.sum()) > 5
     with torch.no_grad():
         output = ours(ids, real, **given).last_hidden_state
-        expected = theirs(ids, attention_mask=real.double(), output_hidden_states=True, **given).hidden_states[-1]
-    assert int(kept.sum()) > 5
-    assert far(output, expected, kept) < 1e-9
+        for row in range(ROWS):  # one by one, since attn_type "uni" breaks the reference for several
+            own = {name: tensor[row : row + 1] for name, tensor in given.items()}
+            result = theirs(
+                ids[row][None], attention_mask=real[row][None].double(), output_hidden_states=True, **own
+            ).hidden_states[-1]
+            assert far(output[row], result[0], kept[row]) < 1e-9
 
 
 def test_targets_that_see_everything_else(tmp_path: Path) -> None:
@@ -192,10 +198,8 @@ def test_gradients_of_both_streams(tmp_path: Path) -> None:
     (result.hidden_states[-1] * weights).sum().backward()
     others = {name: p.grad for name, p in theirs.named_parameters() if p.grad is not None}
     mine = {name: p.grad for name, p in ours.named_parameters() if p.grad is not None}
-    names = ours.layout.all_names(ours.config, frozenset(ours.heads))
-    found = {
-        one.theirs.replace("{base}", "transformer."): one.join(mine) for one in names if set(one.ours) <= mine.keys()
-    }
+    names = [one for one in ours.layout.all_names(ours.config, frozenset(ours.heads)) if set(one.ours) <= mine.keys()]
+    found = {one.theirs.replace("{base}", "transformer."): one.join(mine) for one in names}
     assert found.keys() == others.keys()
     assert "transformer.mask_emb" in found and "transformer.layer.0.rel_attn.seg_embed" in found
     for name, gradient in others.items():
@@ -341,11 +345,3 @@ def test_rows_keep_their_places_among_others() -> None:
                 batch = model(ids, real, targets=asked, kernel=kernel)
                 assert far(batch.last_hidden_state, torch.cat(alone)) < 1e-12
                 assert torch.equal(batch.coordinates.position, asked)
-
-
-def test_randomized_references_are_random() -> None:
-    """What the checks above rest on: no weight of the reference is left at 0 or 1."""
-    theirs = reference("XLNetLMHeadModel")
-    randomize(theirs, 1)
-    assert all(float(parameter.std()) > 0.1 for parameter in theirs.parameters())
-    assert Coordinates.consecutive(2).blind is None

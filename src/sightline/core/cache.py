@@ -160,8 +160,8 @@ class _Store:
 class _KeyValueLayer:
     """Appends projected keys and values in place."""
 
-    def __init__(self, store: _Store, keep: int) -> None:
-        self.store, self.keep = store, keep
+    def __init__(self, store: _Store, keep: int, taken: int) -> None:
+        self.store, self.keep, self.taken = store, keep, taken
 
     def recall(self, hidden: Tensor) -> Tensor:
         return hidden
@@ -178,12 +178,12 @@ class _KeyValueLayer:
 class _MemoryLayer:
     """Puts remembered hidden states, detached, before the new ones; projections of both get gradients."""
 
-    def __init__(self, store: _Store, keep: int) -> None:
-        self.store, self.keep = store, keep
+    def __init__(self, store: _Store, keep: int, taken: int) -> None:
+        self.store, self.keep, self.taken = store, keep, taken
 
     def recall(self, hidden: Tensor) -> Tensor:
         joined = torch.cat([*self.store.kept(), hidden], dim=1)
-        self.store.append((hidden.detach(),))
+        self.store.append((hidden[:, : self.taken].detach(),))
         self.store.drop_oldest(self.keep)
         return joined
 
@@ -203,16 +203,35 @@ def _latest(at: Coordinates, count: int) -> Coordinates:
     return replace(at, real=at.real & (later <= count)).slice(max(0, at.tokens - keep), at.tokens)
 
 
+def _earliest(at: Coordinates, count: int) -> Coordinates:
+    """The first `count` tokens; where rows are padded, as many as hold each row's first `count`."""
+    if at.real is None or at.tokens <= count:
+        return at.slice(0, min(count, at.tokens))
+    earlier = at.real.cumsum(-1)  # real tokens from the beginning of its row to each
+    keep = int((earlier < earlier[:, -1:].clamp(max=count)).sum(-1).max()) + 1
+    return replace(at, real=at.real & (earlier <= count)).slice(0, keep)
+
+
 class Cache:
     """What a stack of layers remembers of the tokens seen so far. Made by `KeyValueCache` or `Memory`."""
 
-    def __init__(self, kind: type[_KeyValueLayer] | type[_MemoryLayer], *, capacity: int, window: int | None) -> None:
+    def __init__(
+        self,
+        kind: type[_KeyValueLayer] | type[_MemoryLayer],
+        *,
+        capacity: int,
+        window: int | None,
+        reuse: int | None = None,
+    ) -> None:
         if capacity < 1 or (window is not None and window < 1):
             raise ConfigError(f"capacity={capacity} and window={window} must be 1 or more (window may be None)")
-        self.kind, self.capacity, self.window = kind, capacity, window
+        if reuse is not None and reuse < 1:
+            raise ConfigError(f"reuse={reuse} must be 1 or more, or None to remember every token of a call")
+        self.kind, self.capacity, self.window, self.reuse = kind, capacity, window, reuse
         self.coordinates: Coordinates | None = None
         self.stores: dict[int, _Store] = {}
         self.passes = 0  # announced; a layer that has seen fewer was left out by a pass that broke off
+        self.taken = 0  # how many of the tokens that were announced last are to be remembered
 
     @property
     def length(self) -> int:
@@ -232,8 +251,12 @@ class Cache:
         """
         if any(store.passes < self.passes for store in self.stores.values()):
             raise InputError(_BROKEN)
-        answering = new if self.coordinates is None else self.coordinates.then(new)
-        self.coordinates = answering if self.window is None else _latest(answering, self.window)
+        past = self.coordinates
+        answering = new if past is None else past.then(new)
+        taken = new if self.reuse is None else _earliest(new, self.reuse)
+        known = taken if past is None else past.then(taken)
+        self.coordinates = known if self.window is None else _latest(known, self.window)
+        self.taken = taken.tokens
         self.passes += 1
         return answering
 
@@ -244,7 +267,7 @@ class Cache:
                 raise InputError(_BROKEN)
             room = self.capacity if self.window is None else max(self.capacity, 2 * self.window)
             self.stores[index] = _Store(room, axis=2 if self.kind is _KeyValueLayer else 1)
-        return self.kind(self.stores[index], self.length)
+        return self.kind(self.stores[index], self.length, self.taken)
 
     def reorder(self, rows: Tensor) -> None:
         """Keep the rows named by `rows` (int64), in that order; a row may be named more than once (beam search)."""
@@ -274,7 +297,7 @@ class Cache:
 
     def fork(self) -> Cache:
         """An independent copy: two continuations of one past."""
-        twin = Cache(self.kind, capacity=self.capacity, window=self.window)
+        twin = Cache(self.kind, capacity=self.capacity, window=self.window, reuse=self.reuse)
         twin.coordinates, twin.passes = self.coordinates, self.passes
         twin.stores = {index: store.copy() for index, store in self.stores.items()}
         return twin
@@ -294,6 +317,11 @@ def KeyValueCache(*, capacity: int = 256, window: int | None = None) -> Cache:
     return Cache(_KeyValueLayer, capacity=capacity, window=window)
 
 
-def Memory(*, length: int) -> Cache:
-    """The last `length` hidden states before projection, detached (Dai et al. 2019, "Transformer-XL", section 3.2)."""
-    return Cache(_MemoryLayer, capacity=length, window=length)
+def Memory(*, length: int | None, reuse: int | None = None) -> Cache:
+    """Hidden states before projection, detached (Dai et al. 2019, "Transformer-XL", section 3.2).
+
+    length  how many of the latest tokens are kept between calls; None keeps all
+    reuse   of each call only so many first tokens are remembered, and the next call goes on behind them: XLNet's
+            segments overlap (Yang et al. 2019, `reuse_len`); None: all
+    """
+    return Cache(_MemoryLayer, capacity=256 if length is None else length, window=length, reuse=reuse)

@@ -165,7 +165,8 @@ class Xlnet(nn.Module):
     def forward(self, tokens: Tensor, sight: Sight, cache: StackCache = FORGETFUL) -> Tensor:
         """tokens: ids (B, T), or embeddings (B, T, W) in their place. Returns hidden states (B, T, W).
 
-        Queries of the sight beyond the T tokens are targets; where there are any, the result is theirs, (B, N, W).
+        Queries of the sight beyond the T tokens are targets, whose states follow theirs, (B, T + N, W); of all these
+        only those are made in the last block that the sight says are wanted.
         """
         told = tokens.shape[1]
         x = self.embeddings(tokens, sight.queries.tokens - told)
