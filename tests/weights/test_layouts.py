@@ -52,8 +52,20 @@ CHANGES: dict[str, Any] = {
     "init_std": 0.5,
     "scaled": False,
     "scaled_by_layer": True,
+    "window": 6,
+    "global_layers": (1, 2),
+    "global_base": 90.0,
+    "local_base": 80.0,
+    "attention_bias": True,
+    "inner_bias": True,
+    "norm_bias": True,
+    "output_bias": False,
+    "classifier_bias": True,
+    "classifier_activation": "tanh",
+    "classifier_pooling": "mean",
 }
-FIXED = {"distilbert": {"token_types", "norm_eps"}}  # transformers has no field for these
+# transformers has no field for these.
+FIXED = {"distilbert": {"token_types", "norm_eps"}, "modernbert-decoder": {"classifier_pooling"}}
 
 
 @pytest.mark.parametrize("mask", [Bidirectional(), Causal(), Prefix(3) | Causal()], ids=str)
@@ -76,7 +88,8 @@ def test_no_field_is_read_twice_or_is_both_read_and_inert(family: str) -> None:
     layout = LAYOUTS[family]
     assert len(set(layout.fields.values())) == len(layout.fields)
     assert set(layout.fields.values()) <= {field.name for field in fields(layout.config)}
-    assert not layout.fields.keys() & (layout.required.keys() | layout.inert)
+    assert not (layout.fields.keys() | layout.adapted) & (layout.required.keys() | layout.inert)
+    assert not layout.fields.keys() & layout.adapted
 
 
 def test_inert_fields_change_nothing(family: str) -> None:
@@ -140,23 +153,45 @@ def test_split_and_join(parts: int, rows: int, columns: int, transposed: bool) -
     assert all(part.shape == (rows, columns) for _, part in name.split(weight))
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_tensor_of_more_sizes_has_all_but_the_first_side_by_side_in_ours(transposed: bool) -> None:
+    name = Name("theirs.{layer}", ("ours.{layer}",), transposed, shape=(3, 2, 5)).for_layer(1)
+    theirs = torch.randn(3, 2, 5)
+    ours = dict(name.split(theirs))
+    flat = theirs.reshape(3, 10)
+    assert torch.equal(ours["ours.1"], flat.T if transposed else flat)
+    assert torch.equal(name.join(ours), theirs)
+
+
 # Sizes by name
 
 
 @pytest.mark.parametrize(("family", "size"), [(family, size) for family in SIZES for size in SIZES[family]])
 def test_sizes(family: str, size: str) -> None:
     config = sized(family, size)
-    assert config.width % config.attention_heads == 0 and config.inner == 4 * config.width
+    assert config.width % config.attention_heads == 0
     assert config.width // config.attention_heads == 64
 
 
+@pytest.mark.parametrize("size", ["tiny", "mini", "small", "medium", "base", "large"])
+def test_a_gated_feed_forward_is_as_large_as_another(size: str) -> None:
+    """Three matrices of two thirds of the width, in steps of 32; ModernBERT's own sizes are its makers'."""
+    config = sized("modernbert", size)
+    made = {"base": 1152, "large": 2624}
+    assert config.inner == made[size] if size in made else abs(3 * config.inner / (8 * config.width) - 1) < 0.04
+    assert all(sized(family, "mini").inner == 4 * sized(family, "mini").width for family in ("bert", "gpt2"))
+
+
 def test_the_published_sizes() -> None:
-    """bert-base-uncased has 110M parameters, bert-large-uncased 340M, gpt2 124M, gpt2-xl 1.6B: counted, not built."""
+    """bert-base-uncased has 110M parameters, bert-large-uncased 340M, gpt2 124M, gpt2-xl 1.6B, ModernBERT-large 395M
+    and the smallest Ettin 17M: counted, not built."""
     for name, family, size in (
         ("BertModel", "bert", "base"),
         ("BertModel", "bert", "large"),
         ("GPT2Model", "gpt2", "base"),
         ("GPT2Model", "gpt2", "xl"),
+        ("ModernBertModel", "modernbert", "large"),
+        ("ModernBertDecoderModel", "modernbert-decoder", "17m"),
     ):
         layout, config = LAYOUTS[family], sized(family, size)
         with torch.device("meta"):
@@ -168,7 +203,7 @@ def test_the_published_sizes() -> None:
 
 
 def test_random_weights_are_drawn_as_the_papers_draw_them(family: str, tmp_path: Path) -> None:
-    model = build(family, "tiny", vocabulary=300, heads=("lm", "span"))
+    model = build(family, "tiny", vocabulary=300, heads=("lm", HEADS[family][-1]))
     small = 0.02 / (2 * model.config.layers) ** 0.5
     for name, parameter in model.named_parameters():
         values = parameter.detach()
@@ -177,9 +212,8 @@ def test_random_weights_are_drawn_as_the_papers_draw_them(family: str, tmp_path:
                 name
             )
         else:
-            into_residual = family == "gpt2" and name.endswith(
-                ("attention.output.weight", "feed_forward.output.weight")
-            )
+            pre_norm = family in ("gpt2", "modernbert", "modernbert-decoder")
+            into_residual = pre_norm and name.endswith(("attention.output.weight", "feed_forward.output.weight"))
             spread = small if into_residual else 0.02
             assert abs(float(values.mean())) < spread / 5, name
             assert abs(float(values.std()) / spread - 1) < 0.15, name

@@ -39,9 +39,9 @@ def _said_by_sightline_alone(model: Model) -> dict[str, Any]:
     if model.long != "cut":
         own["long"] = model.long
     unread = []
-    if not model.layout.expresses(model.mask):
+    if not model.layout.expresses(model.mask, model.config):
         unread.append(f"the mask {model.mask}")
-    if head.pooling != head.usual_pooling:
+    if head.pooling != head.usual_pooling and head.pooling not in model.layout.poolings:
         own["pooling"] = head.pooling
         unread.append(f"the pooling {head.pooling}")
     if unread:
@@ -63,6 +63,8 @@ def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
         for stale in ("problem_type", "num_labels", "_num_labels"):
             written.pop(stale, None)
         written.update({} if model.problem_type is None else {"problem_type": model.problem_type})
+        pooling = sequence_head(model.heads["classifier"]).pooling
+        written.update({"classifier_pooling": theirs} if (theirs := model.layout.poolings.get(pooling)) else {})
     if model.labels is not None:
         written["id2label"] = {str(index): label for index, label in enumerate(model.labels)}
         written["label2id"] = {label: index for index, label in enumerate(model.labels)}
@@ -74,9 +76,10 @@ def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
         written["label2id"] = {label: int(index) for index, label in written["id2label"].items()}
     if model.tokenizer is not None:
         for field, role in _SPECIAL.items():
-            if written.get(field) is None:
+            if written.get(field) in (None, model.layout.unsaid.get(field)):
                 written[field] = getattr(model.tokenizer.special, role)
-    return written
+    unsaid = {field: value for field, value in model.layout.unsaid.items() if written.get(field) is None}
+    return {**written, **unsaid}
 
 
 def save(model: Model, folder: Path) -> Path:

@@ -21,6 +21,9 @@ BASES = {"full_attention": ("global_rope_theta", 160_000.0), "sliding_attention"
 POOLINGS: dict[str, str] = {"first": "cls", "mean": "mean"}
 """What the encoder's classifier may read of a row, and how theirs spells it."""
 
+SPECIAL = ("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
+"""Left out, they would be ids of ModernBERT's own vocabulary, and transformers would not open a smaller one."""
+
 
 def _part(theirs: str, ours: str, bias: bool) -> tuple[Name, ...]:
     """The weight of one layer, and the bias where there is one."""
@@ -272,14 +275,14 @@ MODERNBERT = Layout(
         "local_attention layer_types global_attn_every_n_layers rope_parameters global_rope_theta local_rope_theta"
         " classifier_pooling".split()
     ),
-    required={"rope_scaling": (None,)},
+    required={"rope_scaling": (None,), "is_encoder_decoder": (False, None)},
     inert=frozenset(
         "sparse_prediction sparse_pred_ignore_index deterministic_flash_attn reference_compile repad_logits_with_grad"
         " initializer_cutoff_factor position_embedding_type layer_norm_eps".split()
     ),
     adapt_read=_read_encoder,
     adapt_write=_write_encoder,
-    unsaid=dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")),
+    unsaid=dict.fromkeys(SPECIAL),
     poolings=POOLINGS,
     ignored=("decoder.weight",),
 )
@@ -297,6 +300,7 @@ MODERNBERT_DECODER = replace(
     inert=MODERNBERT.inert | {"sliding_window"},
     adapt_read=_read_decoder,
     adapt_write=_write_decoder,
+    unsaid={**dict.fromkeys(SPECIAL, -1), "eos_token_id": None},  # theirs must be numbers: no token has this one
     settings=lambda pad: {"window": 64, "classifier_pooling": "last"},
     poolings={},
 )
