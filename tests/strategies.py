@@ -3,7 +3,7 @@
 Shapes: B rows, T tokens.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from sightline.core.mask import (
     Causal,
     Mask,
     Not,
+    NotItself,
     NotPadding,
     Or,
     Permuted,
@@ -35,6 +36,7 @@ leaves: st.SearchStrategy[Mask] = st.one_of(
     st.builds(Permuted, st.booleans()),
     st.just(SameDocument()),
     st.just(NotPadding()),
+    st.just(NotItself()),
 )
 
 
@@ -87,18 +89,19 @@ def coordinates(
     def some(high: int) -> Tensor | None:
         return draw(numbers(draw(own), tokens, 0, high)) if draw(st.booleans()) else None
 
-    document, token_type = some(2), some(1)
     rank = draw(numbers(draw(own), tokens, 0, tokens))
+    drawn = some(1)
+    blind = None if drawn is None else drawn.bool()
+    besides = {"document": some(2), "token_type": some(1), "rank": rank, "blind": blind}
     if kind == "known":
-        at = Coordinates.consecutive(tokens, start=draw(st.integers(0, 4)))
-        return Coordinates(position=at.position, start=at.start, document=document, token_type=token_type, rank=rank)
+        return replace(Coordinates.consecutive(tokens, start=draw(st.integers(0, 4))), **besides)
     real = draw(padding(rows, tokens))
     if kind == "padded":
-        position = Coordinates.padded(real).position
-        return Coordinates(position=position, real=real, document=document, token_type=token_type, rank=rank)
+        return replace(Coordinates.padded(real), **besides)
     position = draw(numbers(draw(own), tokens, 0, 8))
     shown = draw(padding(draw(own), tokens)) if draw(st.booleans()) else None
-    return Coordinates(position=position, real=shown, document=document, token_type=token_type, rank=rank)
+    within = (0, 9) if draw(st.booleans()) else None
+    return Coordinates(position=position, real=shown, within=within, **besides)
 
 
 @st.composite
@@ -120,6 +123,7 @@ class Token:
     real: bool | None
     document: int | None
     rank: int | None
+    blind: int | None
 
 
 def token(at: Coordinates, row: int, index: int) -> Token:
@@ -129,7 +133,7 @@ def token(at: Coordinates, row: int, index: int) -> Token:
         return None if held is None else int(held[row if held.shape[0] > 1 else 0, index])
 
     position, real = int(at.position[row if at.position.shape[0] > 1 else 0, index]), field(at.real)
-    return Token(position, None if real is None else bool(real), field(at.document), field(at.rank))
+    return Token(position, None if real is None else bool(real), field(at.document), field(at.rank), field(at.blind))
 
 
 def may_attend(mask: Mask, query: Token, key: Token) -> bool:
@@ -150,6 +154,9 @@ def may_attend(mask: Mask, query: Token, key: Token) -> bool:
             return (query.document or 0) == (key.document or 0)
         case NotPadding():
             return key.real is not False
+        case NotItself():
+            own = key.position == query.position and (query.document or 0) == (key.document or 0)
+            return not (query.blind and own)
         case And(left, right):
             return may_attend(left, query, key) and may_attend(right, query, key)
         case Or(left, right):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from sightline.core import attention
 from sightline.core.attention import Attention, AttentionConfig, Kernel, attend, attention_weights, flex_is_available
+from sightline.core.cache import KeyValueCache, Memory
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Bidirectional, Causal, Mask, NotPadding, Prefix, SlidingWindow
 from sightline.core.sight import Sight
@@ -351,11 +352,11 @@ def test_the_layer_is_multi_head_attention_over_other_keys(route: str) -> None:
 
 
 class Distance(nn.Module):
-    """Scores that fall with the distance, by coordinates, times what the query says: (B, H, Q, K)."""
+    """A query of twice the size, and scores that fall with the distance times what it says: (B, H, Q, K)."""
 
-    def forward(self, query: Tensor, sight: Sight) -> Tensor:
+    def forward(self, query: Tensor, sight: Sight) -> tuple[Tensor, Tensor]:
         distance = sight.queries.position[:, :, None] - sight.keys.position[:, None, :]
-        return -distance.abs()[:, None] * query.mean(-1, keepdim=True)
+        return 2 * query, -distance.abs()[:, None] * query.mean(-1, keepdim=True)
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -369,8 +370,47 @@ def test_a_layer_adds_the_scores_of_its_module_and_multiplies_by_its_scale(route
     query, key, value = (
         part(x).view(2, 5, HEADS, WIDTH).transpose(1, 2) for part in (layer.query, layer.key, layer.value)
     )
-    wanted, _ = plain_attention(query, key, value, sight.table, Distance()(query, sight), 0.7)
+    asked, scores = Distance()(query, sight)
+    wanted, _ = plain_attention(asked, key, value, sight.table, scores, 0.7)
     torch.testing.assert_close(layer(x, sight), layer.output(wanted.transpose(1, 2).flatten(2)), rtol=0, atol=1e-12)
+
+
+class Turn(nn.Module):
+    """Queries and keys times 1 + their position: what is turned must be told by coordinates."""
+
+    def query(self, query: Tensor, sight: Sight) -> Tensor:
+        return query * (1 + sight.queries.position[:, None, :, None])
+
+    def key(self, key: Tensor, sight: Sight) -> Tensor:
+        at = sight.keys.slice(sight.keys.tokens - key.shape[2], sight.keys.tokens)
+        return key * (1 + at.position[:, None, :, None])
+
+
+def test_a_rotation_turns_queries_and_keys_before_they_are_remembered() -> None:
+    layer = Attention(AttentionConfig(width=8, heads=HEADS), rotary=Turn()).double()
+    x = torch.randn(1, 5, 8, dtype=torch.float64)
+    whole = layer(x, Sight(Causal(), Coordinates.consecutive(5)))
+    for cache in (KeyValueCache(), Memory(length=5)):
+        parts = []
+        for begin, end in ((0, 2), (2, 5)):
+            at = Coordinates.consecutive(end - begin, start=begin)
+            with torch.no_grad():
+                parts.append(layer(x[:, begin:end], Sight(Causal(), at, cache.announce(at)), cache=cache.layer(0)))
+        torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=0, atol=1e-12)
+    factor = 1 + torch.arange(5.0, dtype=torch.float64)
+    query, key, value = (part(x).view(1, 5, HEADS, 4).transpose(1, 2) for part in (layer.query, layer.key, layer.value))
+    turned = (query * factor[:, None]) @ (key * factor[:, None]).transpose(-1, -2) / 2
+    seen = turned.masked_fill(~torch.ones(5, 5).tril().bool(), -torch.inf).softmax(-1) @ value
+    torch.testing.assert_close(layer.output(seen.transpose(1, 2).flatten(2)), whole, rtol=0, atol=1e-12)
+
+
+def test_heads_may_be_wider_or_narrower_than_their_share() -> None:
+    layer = Attention(AttentionConfig(width=6, heads=2, head_width=5))
+    assert layer.query.weight.shape == layer.key.weight.shape == layer.value.weight.shape == (10, 6)
+    assert layer.output.weight.shape == (6, 10)
+    assert layer(torch.randn(1, 3, 6), Sight(Causal(), Coordinates.consecutive(3))).shape == (1, 3, 6)
+    with pytest.raises(ConfigError, match="head_width=0"):
+        AttentionConfig(width=6, heads=2, head_width=0)
 
 
 def test_projections_have_biases_only_when_asked() -> None:

@@ -1,5 +1,6 @@
 """Block: pre- and post-norm, with and without cross-attention, are the layers that PyTorch has; limits and scores."""
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.core.attention import AttentionConfig
-from sightline.core.block import Block, BlockConfig, FeedForward, Residual, Source, Stack
+from sightline.core.block import Block, BlockConfig, FeedForward, GatedFeedForward, Residual, Source, Stack
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Bidirectional, Causal, Mask, Prefix, SlidingWindow
 from sightline.core.sight import Sight
@@ -182,8 +183,8 @@ class Slope(nn.Module):
         super().__init__()
         self.slopes = nn.Parameter(torch.randn(HEADS))
 
-    def forward(self, query: Tensor, sight: Sight) -> Tensor:
-        return self.slopes[:, None, None] * (sight.keys.position - sight.queries.position[0, :, None])
+    def forward(self, query: Tensor, sight: Sight) -> tuple[Tensor, Tensor]:
+        return query, self.slopes[:, None, None] * (sight.keys.position - sight.queries.position[0, :, None])
 
 
 def test_additive_scores_reach_the_self_attention_and_learn() -> None:
@@ -234,17 +235,39 @@ def test_dropout_is_for_training() -> None:
 
 @pytest.mark.parametrize("norm", ["pre", "post"])
 def test_a_residual_drops_what_its_layer_adds_and_nothing_else(norm: Placement) -> None:
-    residual = Residual(WIDTH, norm, 1e-5, dropout=1.0).double()
+    residual = Residual(replace(config(norm), dropout=1.0)).double()
     x = states(2, 3, WIDTH)
     kept = residual(x, lambda y: y + 7)
     assert torch.equal(kept, x if norm == "pre" else residual.norm(x))
 
 
 def test_the_feed_forward_is_two_dense_layers_with_a_nonlinearity_between() -> None:
-    layer = FeedForward(WIDTH, INNER, "relu").double()
+    layer = FeedForward(config(activation="relu")).double()
     x = states(2, 3, WIDTH)
     inner = (x @ layer.inner.weight.T + layer.inner.bias).clamp(min=0)
     torch.testing.assert_close(layer(x), inner @ layer.output.weight.T + layer.output.bias, rtol=0, atol=1e-12)
+
+
+def test_a_gated_feed_forward_lets_through_what_its_gate_opens() -> None:
+    layer = GatedFeedForward(replace(config(activation="relu"), bias=False)).double()
+    x = states(2, 3, WIDTH)
+    gate, value = (x @ layer.inner.weight.T).split(INNER, dim=-1)
+    torch.testing.assert_close(layer(x), (gate.clamp(min=0) * value) @ layer.output.weight.T, rtol=0, atol=1e-12)
+
+
+def test_a_block_has_biases_and_norms_only_where_asked() -> None:
+    bare = replace(config(), bias=False, norm_bias=False, attention_norm=False, gated=True)
+    held = dict(Block(replace(bare, attention=replace(bare.attention, bias=False))).named_parameters())
+    assert not [name for name in held if name.endswith("bias") or name.startswith("attention_residual")]
+    assert held["feed_forward.inner.weight"].shape == (2 * INNER, WIDTH)
+
+
+def test_dropout_within_the_feed_forward_is_for_training() -> None:
+    for kind in (FeedForward, GatedFeedForward):
+        layer = kind(replace(config(), inner_dropout=1.0)).double()
+        x = states(2, 3, WIDTH)
+        torch.testing.assert_close(layer(x), layer.output.bias.expand(2, 3, -1), rtol=0, atol=0)
+        assert not torch.allclose(layer.eval()(x), layer.output.bias.expand(2, 3, -1))
 
 
 def test_a_block_that_cannot_be_is_refused() -> None:

@@ -333,6 +333,7 @@ def test_sizes_that_cannot_be_are_refused() -> None:
         lambda: KeyValueCache(capacity=0),
         lambda: KeyValueCache(window=0),
         lambda: Memory(length=0),
+        lambda: Memory(length=4, reuse=0),
     ):
         with pytest.raises(ConfigError, match="must be 1 or more"):
             make()
@@ -423,6 +424,26 @@ def test_memory_of_padded_rows_is_each_rows_own(data: st.DataObject, length: int
                 at = Coordinates(position=position[row : row + 1, shown[row]])
                 wanted = layer(own, Sight(Bidirectional(), at, alone[row].announce(at)), cache=alone[row].layer(0))
                 torch.testing.assert_close(output[row : row + 1, shown[row]], wanted, **EXACT)
+
+
+@torch.no_grad()
+@given(st.data(), st.integers(1, 5), st.integers(1, 4))
+def test_what_is_reused_of_a_segment_are_its_first_tokens(data: st.DataObject, length: int, reuse: int) -> None:
+    """Under a causal mask they do not know what came after them: as if that had never been fed. Rows may be padded."""
+    reusing, told = Memory(length=length, reuse=reuse), [Memory(length=length) for _ in range(2)]
+    for number in range(3):
+        tokens = data.draw(st.integers(1, 6))
+        words = torch.randint(WORDS, (2, tokens), generator=torch.Generator().manual_seed(number))
+        at = Coordinates.padded(data.draw(padding(2, tokens)))
+        got = run(words, at, Causal(), reusing)
+        for row, memory in enumerate(told):
+            shown = real(at, 2)[row]
+            if not bool(shown.any()):
+                continue
+            own, stands = words[row : row + 1, shown], Coordinates(position=at.position[row : row + 1, shown])
+            alone = run(own, stands, Causal(), memory.fork())
+            torch.testing.assert_close(got[row][shown], alone[0], **EXACT)
+            run(own[:, :reuse], stands.slice(0, reuse), Causal(), memory)
 
 
 def test_no_gradient_reaches_the_past_but_its_projections_learn() -> None:

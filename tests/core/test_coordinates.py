@@ -13,7 +13,7 @@ from sightline.core.coordinates import Coordinates
 from sightline.errors import InputError
 from strategies import coordinates, padding
 
-NAMES = [field.name for field in fields(Coordinates) if field.name != "start"]
+NAMES = [field.name for field in fields(Coordinates) if field.name not in ("start", "within")]
 
 
 def bools(*rows: str) -> Tensor:
@@ -28,7 +28,9 @@ def same(a: Coordinates, b: Coordinates) -> bool:
 
 
 def is_truthful(at: Coordinates) -> bool:
-    """Whether `start` says nothing, or what is so."""
+    """Whether `start` and `bounds` say nothing, or what is so."""
+    if at.bounds is not None and bool(((at.position < at.bounds[0]) | (at.position >= at.bounds[1])).any()):
+        return False
     if at.start is None:
         return True
     counted = torch.arange(at.start, at.start + at.tokens)
@@ -94,11 +96,13 @@ STEPS: dict[str, Callable[[Coordinates, int], Coordinates]] = {
     st.integers(0, 3),
     st.lists(st.tuples(st.sampled_from(sorted(STEPS)), st.integers(0, 3)), max_size=5),
 )
-def test_start_is_never_claimed_where_it_is_not_so(tokens: int, start: int, steps: list[tuple[str, int]]) -> None:
-    at = Coordinates.consecutive(tokens, start=start)
-    for name, n in steps:
-        at = STEPS[name](at, n)
-        assert is_truthful(at), (name, n)
+def test_start_and_bounds_are_never_claimed_where_they_are_not_so(
+    tokens: int, start: int, steps: list[tuple[str, int]]
+) -> None:
+    for at in (Coordinates.consecutive(tokens, start=start), Coordinates.padded(bools("." * start + "x" * tokens))):
+        for name, n in steps:
+            at = STEPS[name](at, n)
+            assert is_truthful(at), (name, n)
 
 
 def test_start_is_still_known_where_the_host_can_know_it() -> None:
@@ -110,6 +114,15 @@ def test_start_is_still_known_where_the_host_can_know_it() -> None:
     assert at.following(2).start == 8
     assert at.then(at.following(2)).start == 3
     assert at.then(Coordinates.consecutive(1, start=9)).start is None
+
+
+def test_bounds_are_known_of_padded_rows_too() -> None:
+    at = Coordinates.padded(bools(".xx", "xxx"))
+    assert at.bounds == at.slice(1, 3).bounds == at.rows(torch.tensor([1])).bounds == at.to("cpu").bounds == (0, 3)
+    assert at.following(2).bounds == (0, 5)
+    assert at.then(at.following(2)).bounds == (0, 5)
+    assert Coordinates.consecutive(3, start=4).bounds == (4, 7)
+    assert Coordinates(position=at.position).bounds is None
 
 
 def test_the_end_is_known_only_with_the_start() -> None:
@@ -164,7 +177,7 @@ def test_at_is_one_token_of_one_row(at: Coordinates) -> None:
 
 @given(coordinates(rows=3), coordinates(rows=3))
 def test_then_puts_the_fields_side_by_side(early: Coordinates, late: Coordinates) -> None:
-    absent = {"real": True, "document": 0, "token_type": 0}
+    absent = {"real": True, "document": 0, "token_type": 0, "blind": False}
     joined = early.then(late)
     assert joined.tokens == early.tokens + late.tokens
     for name in NAMES:
@@ -176,7 +189,7 @@ def test_then_puts_the_fields_side_by_side(early: Coordinates, late: Coordinates
             torch.full((3, at.tokens), absent[name]) if field is None else field.expand(3, -1) for at, field in parts
         ]
         assert torch.equal(getattr(joined, name).expand(3, -1), torch.cat(wanted, dim=1)), name
-        assert getattr(joined, name).dtype == (torch.bool if name == "real" else torch.int64)
+        assert getattr(joined, name).dtype == (torch.bool if name in ("real", "blind") else torch.int64)
 
 
 def test_ranks_are_given_to_all_or_to_none() -> None:

@@ -1,6 +1,7 @@
 """Sight: what is always and-ed to a mask, and what the kernel may take for granted."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sightline.core.coordinates import Coordinates
-from sightline.core.mask import Bidirectional, Causal, Mask, NotPadding, Permuted, Prefix, SameDocument, SlidingWindow
+from sightline.core.mask import (
+    Bidirectional,
+    Causal,
+    Mask,
+    NotItself,
+    NotPadding,
+    Permuted,
+    Prefix,
+    SameDocument,
+    SlidingWindow,
+)
 from sightline.core.sight import KERNELS, Sight
 from sightline.errors import ConfigError, InputError
 from strategies import coordinates, masks, pairs, plain_table
@@ -26,7 +37,7 @@ def test_the_table_is_the_mask_and_padding_and_documents_and_what_is_allowed(
     shape = (data.draw(st.sampled_from([1, rows])), queries.tokens, keys.tokens)
     allowed = None if seed is None else torch.rand(shape, generator=torch.Generator().manual_seed(seed)) < 0.7
     table = Sight(mask, queries, keys, allowed=allowed).table
-    wanted = plain_table(mask & NotPadding() & SameDocument(), queries, keys)
+    wanted = plain_table(mask & NotPadding() & SameDocument() & NotItself(), queries, keys)
     assert torch.equal(table.expand_as(wanted), wanted if allowed is None else wanted & allowed)
     assert table.shape[0] in (1, rows)
 
@@ -219,3 +230,39 @@ def test_an_unknown_kernel_is_named_beside_those_there_are() -> None:
 def test_ranks_that_are_missing_are_asked_for(at: Coordinates) -> None:
     with pytest.raises(InputError, match="pass ranks"):
         Sight(Permuted(), at, Coordinates.consecutive(2)).table  # noqa: B018
+
+
+# What layers share
+
+
+@given(pairs(), st.integers(0, 99))
+def test_scores_by_distance_are_spread_to_the_pairs_that_have_it(
+    at: tuple[Coordinates, Coordinates], seed: int
+) -> None:
+    """Consecutive positions take the relative shift, others a gather: both are the naive double loop."""
+    queries, keys = at
+    distances = Sight(Bidirectional(), queries, keys).distances
+    rows, values = max(queries.batch, keys.batch), distances.values.tolist()
+    assert values == list(range(values[0], values[-1] - 1, -1))
+    scores = torch.randn(rows, 2, queries.tokens, len(values), generator=torch.Generator().manual_seed(seed))
+    spread = distances.spread(scores)
+    assert spread.shape == (rows, 2, queries.tokens, keys.tokens)
+    for row, query, key in itertools.product(range(rows), range(queries.tokens), range(keys.tokens)):
+        asked = int(queries.position.expand(rows, -1)[row, query])
+        distance = asked - int(keys.position.expand(rows, -1)[row, key])
+        assert torch.equal(spread[row, :, query, key], scores[row, :, query, values.index(distance)])
+
+
+def test_scores_by_distance_get_their_gradients() -> None:
+    for keys in (Coordinates.consecutive(4), replace(Coordinates.consecutive(4), start=None)):
+        distances = Sight(Causal(), Coordinates.consecutive(3, start=1), keys).distances
+        scores = torch.randn(2, 1, 3, len(distances.values), dtype=torch.float64, requires_grad=True)
+        assert torch.autograd.gradcheck(distances.spread, scores)
+
+
+def test_a_value_is_made_once_for_all_layers_and_their_limits() -> None:
+    sight, made = Sight(Causal(), Coordinates.consecutive(3)), []
+    for view in (sight, sight.limited(SlidingWindow(2)), sight.limited(SlidingWindow(2))):
+        assert view.shared("it", lambda: made.append(1) or len(made)) == 1  # type: ignore[func-returns-value]
+    assert sight.distances is sight.limited(Prefix(1)).distances
+    assert Sight(Causal(), Coordinates.consecutive(3)).shared("it", lambda: 7) == 7

@@ -26,8 +26,8 @@ CONFIG = BlockConfig(attention=ATTENTION, inner=12, activation="relu", norm="pre
 class Slope(nn.Module):
     """Scores by relative position."""
 
-    def forward(self, query: Tensor, sight: Sight) -> Tensor:
-        return 0.3 * (sight.keys.position[:, None, :] - sight.queries.position[:, :, None])[:, None]
+    def forward(self, query: Tensor, sight: Sight) -> tuple[Tensor, Tensor]:
+        return query, 0.3 * (sight.keys.position[:, None, :] - sight.queries.position[:, :, None])[:, None]
 
 
 class Model(nn.Module):

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sightline.core.cache import FORGETFUL, LayerCache
+from sightline.core.cache import FORGETFUL, KeyValue, LayerCache
 from sightline.core.dropout import dropout as dropped
 from sightline.core.linear import Linear
 from sightline.core.sight import Sight
@@ -161,30 +161,52 @@ class Kernel(nn.Module):
 class Scores(Protocol):
     """Something that adds to the scores what content and coordinates say together, such as relative positions."""
 
-    def __call__(self, query: Tensor, sight: Sight) -> Tensor:
-        """query (B, H, Q, D) → scores (B or 1, H or 1, Q, K)."""
+    def __call__(self, query: Tensor, sight: Sight) -> tuple[Tensor, Tensor]:
+        """query (B, H, Q, D) → the query that meets the keys' content, alike, and scores (B or 1, H or 1, Q, K).
+
+        The scores are added as they are: what of them wants scaling is scaled already.
+        """
+
+
+class Rotation(Protocol):
+    """Something that turns queries and keys by their coordinates, such as rotary positions."""
+
+    def query(self, query: Tensor, sight: Sight) -> Tensor:
+        """(B, H, Q, D), of the sight's queries."""
+
+    def key(self, key: Tensor, sight: Sight) -> Tensor:
+        """(B, H, S, D), of the last S of the sight's keys: those that are projected now."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
     """Sizes of one attention layer.
 
-    width      of what asks and of what comes out
-    heads      must divide width
-    bias       whether the four projections have one
-    scale      of query · key; None is 1/√(width/heads)
-    dropout    of the attention weights, in training
+    width       of what asks and of what comes out
+    heads       must divide width, unless head_width is given
+    head_width  of each head's queries, keys and values; None is width/heads
+    bias        whether the four projections have one
+    scale       of query · key; None is 1/√head_width
+    dropout     of the attention weights, in training
     """
 
     width: int
     heads: int
+    head_width: int | None = None
     bias: bool = True
     scale: float | None = None
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.heads < 1 or self.width % self.heads:
+        if self.heads < 1 or (self.head_width is None and self.width % self.heads):
             raise ConfigError(f"heads={self.heads} does not divide width={self.width}; choose a divisor")
+        if self.head_width is not None and self.head_width < 1:
+            raise ConfigError(f"head_width={self.head_width} must be 1 or more")
+
+    @property
+    def inner(self) -> int:
+        """Of all heads together."""
+        return self.width if self.head_width is None else self.heads * self.head_width
 
 
 class Attention(nn.Module):
@@ -193,14 +215,16 @@ class Attention(nn.Module):
     BERT, GPT-2, cross-attention, Transformer-XL and both XLNet streams are this one call with other arguments.
     """
 
-    def __init__(self, config: AttentionConfig, scores: nn.Module | None = None) -> None:
+    def __init__(
+        self, config: AttentionConfig, scores: nn.Module | None = None, rotary: Rotation | None = None
+    ) -> None:
         super().__init__()
         self.heads = config.heads
-        self.query = Linear(config.width, config.width, config.bias)
-        self.key = Linear(config.width, config.width, config.bias)
-        self.value = Linear(config.width, config.width, config.bias)
-        self.output = Linear(config.width, config.width, config.bias)
-        self.scores = scores
+        self.query = Linear(config.width, config.inner, config.bias)
+        self.key = Linear(config.width, config.inner, config.bias)
+        self.value = Linear(config.width, config.inner, config.bias)
+        self.output = Linear(config.inner, config.width, config.bias)
+        self.scores, self.rotary = scores, rotary
         self.kernel = Kernel(scale=config.scale, dropout=config.dropout)
 
     def forward(self, x: Tensor, sight: Sight, *, keys: Tensor | None = None, cache: LayerCache = FORGETFUL) -> Tensor:
@@ -209,11 +233,17 @@ class Attention(nn.Module):
         The Sight's keys describe all that answer, remembered ones first. Returns (B, Q, W).
         """
         source = cache.recall(x if keys is None else keys)
-        key, value = cache.extend(lambda: (self._split(self.key(source)), self._split(self.value(source))))
+        key, value = cache.extend(lambda: self._answers(source, sight))
         query = self._split(self.query(x))
-        scores = None if self.scores is None else self.scores(query, sight)
+        query = query if self.rotary is None else self.rotary.query(query, sight)
+        query, scores = (query, None) if self.scores is None else self.scores(query, sight)
         context = self.kernel(query, key, value, sight, scores)
         return self.output(context.transpose(1, 2).flatten(2))
+
+    def _answers(self, source: Tensor, sight: Sight) -> KeyValue:
+        """Keys and values (B, H, K, D) of source (B, K, W)."""
+        key, value = self._split(self.key(source)), self._split(self.value(source))
+        return key if self.rotary is None else self.rotary.key(key, sight), value
 
     def _split(self, x: Tensor) -> Tensor:
         batch, tokens, width = x.shape

@@ -15,7 +15,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from sightline.core.activation import activation
-from sightline.core.attention import Attention, AttentionConfig
+from sightline.core.attention import Attention, AttentionConfig, Rotation
 from sightline.core.cache import FORGETFUL, LayerCache, StackCache
 from sightline.core.dropout import Dropout
 from sightline.core.linear import Linear
@@ -24,38 +24,6 @@ from sightline.core.sight import Sight
 from sightline.errors import ConfigError
 
 NormPlacement = Literal["pre", "post"]
-
-
-class FeedForward(nn.Module):
-    """Two dense layers with a nonlinearity between: (B, T, W) → (B, T, W)."""
-
-    def __init__(self, width: int, inner: int, nonlinearity: str) -> None:
-        super().__init__()
-        self.inner = Linear(width, inner)
-        self.activation = activation(nonlinearity)
-        self.output = Linear(inner, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.output(self.activation(self.inner(x)))
-
-
-class Residual(nn.Module):
-    """x plus what a layer makes of it, with the norm before the layer (pre) or after the sum (post)."""
-
-    def __init__(self, width: int, placement: NormPlacement, norm_eps: float, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width, eps=norm_eps)
-        self.dropout = Dropout(dropout)
-        self.norm_first = placement == "pre"
-
-    def forward(self, x: Tensor, layer: Callable[[Tensor], Tensor]) -> Tensor:
-        if self.norm_first:
-            return x + self.dropout(layer(self.norm(x)))
-        return self.norm(x + self.dropout(layer(x)))
-
-    def given(self, x: Tensor) -> Tensor:
-        """What the layer is given where x is what comes in."""
-        return self.norm(x) if self.norm_first else x
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +35,10 @@ class BlockConfig:
     inner            width between the two dense layers of the feed-forward
     activation       its nonlinearity, by the name that checkpoints use
     norm             "pre" (GPT-2) or "post" (BERT)
-    dropout          of what each layer adds, in training
+    gated            whether the feed-forward's first layer makes a gate beside each number
+    bias             whether the feed-forward's dense layers have one; norm_bias: whether the norms do
+    attention_norm   whether the self-attention has a norm (ModernBERT's first block has none)
+    dropout          of what each layer adds, in training; inner_dropout: of what the nonlinearity gives
     limit            a mask that is and-ed to whatever the block is told, such as a local layer's window
     """
 
@@ -77,7 +48,12 @@ class BlockConfig:
     norm: NormPlacement
     cross_attention: AttentionConfig | None = None
     norm_eps: float = 1e-5
+    gated: bool = False
+    bias: bool = True
+    norm_bias: bool = True
+    attention_norm: bool = True
     dropout: float = 0.0
+    inner_dropout: float = 0.0
     limit: Mask | None = None
 
     def __post_init__(self) -> None:
@@ -85,6 +61,63 @@ class BlockConfig:
             raise ConfigError(f'norm={self.norm!r} is neither "pre" nor "post"')
         if self.inner < 1:
             raise ConfigError(f"inner={self.inner} must be 1 or more")
+
+
+class FeedForward(nn.Module):
+    """Two dense layers with a nonlinearity between: (B, T, W) → (B, T, W)."""
+
+    def __init__(self, config: BlockConfig) -> None:
+        super().__init__()
+        width = config.attention.width
+        self.inner = Linear(width, config.inner, config.bias)
+        self.activation = activation(config.activation)
+        self.dropout = Dropout(config.inner_dropout)
+        self.output = Linear(config.inner, width, config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.output(self.dropout(self.activation(self.inner(x))))
+
+
+class GatedFeedForward(nn.Module):
+    """The first layer makes two of each number, and one of them, through the nonlinearity, gates the other.
+
+    Shazeer 2020, "GLU Variants Improve Transformer", equation 6. (B, T, W) → (B, T, W).
+    """
+
+    def __init__(self, config: BlockConfig) -> None:
+        super().__init__()
+        width = config.attention.width
+        self.inner = Linear(width, 2 * config.inner, config.bias)
+        self.activation = activation(config.activation)
+        self.dropout = Dropout(config.inner_dropout)
+        self.output = Linear(config.inner, width, config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        opening, passing = self.inner(x).chunk(2, dim=-1)
+        return self.output(self.dropout(self.activation(opening) * passing))
+
+
+class Residual(nn.Module):
+    """x plus what a layer makes of it, with the norm before the layer (pre) or after the sum (post).
+
+    normed: whether there is a norm at all.
+    """
+
+    def __init__(self, config: BlockConfig, *, normed: bool = True) -> None:
+        super().__init__()
+        width = config.attention.width
+        self.norm = nn.LayerNorm(width, config.norm_eps, bias=config.norm_bias) if normed else nn.Identity()
+        self.dropout = Dropout(config.dropout)
+        self.norm_first = config.norm == "pre"
+
+    def forward(self, x: Tensor, layer: Callable[[Tensor], Tensor]) -> Tensor:
+        if self.norm_first:
+            return x + self.dropout(layer(self.norm(x)))
+        return self.norm(x + self.dropout(layer(x)))
+
+    def given(self, x: Tensor) -> Tensor:
+        """What the layer is given where x is what comes in."""
+        return self.norm(x) if self.norm_first else x
 
 
 @dataclass(frozen=True)
@@ -98,16 +131,16 @@ class Source:
 class Block(nn.Module):
     """One layer of every network here. What it becomes is decided by the Sight that it is given."""
 
-    def __init__(self, config: BlockConfig, scores: nn.Module | None = None) -> None:
+    def __init__(self, config: BlockConfig, scores: nn.Module | None = None, rotary: Rotation | None = None) -> None:
         super().__init__()
-        width, cross = config.attention.width, config.cross_attention
+        cross = config.cross_attention
         self.limit = config.limit
-        self.attention = Attention(config.attention, scores)
-        self.attention_residual = Residual(width, config.norm, config.norm_eps, config.dropout)
+        self.attention = Attention(config.attention, scores, rotary)
+        self.attention_residual = Residual(config, normed=config.attention_norm)
         self.cross_attention = None if cross is None else Attention(cross)
-        self.cross_residual = None if cross is None else Residual(width, config.norm, config.norm_eps, config.dropout)
-        self.feed_forward = FeedForward(width, config.inner, config.activation)
-        self.feed_forward_residual = Residual(width, config.norm, config.norm_eps, config.dropout)
+        self.cross_residual = None if cross is None else Residual(config)
+        self.feed_forward = GatedFeedForward(config) if config.gated else FeedForward(config)
+        self.feed_forward_residual = Residual(config)
 
     def forward(
         self,
@@ -136,15 +169,19 @@ class Stack(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, x: Tensor, sight: Sight, cache: StackCache = FORGETFUL) -> Tensor:
+    def forward(
+        self, x: Tensor, sight: Sight, cache: StackCache = FORGETFUL, *, answering: int | None = None
+    ) -> Tensor:
         """x (B, T, W) → (B, T, W); or (B, N, W), where the sight says that only N tokens are wanted.
 
         Nobody sees what becomes of the others in the last block, so there they answer and do not ask.
+        answering: how many of x, from the first, are keys for all of them; None: all.
         """
         last = len(self.blocks) - 1
         for layer, block in enumerate(self.blocks):
+            keys = x if answering is None else x[:, :answering]
             if layer == last and sight.wanted is not None:
                 asking = x.gather(1, sight.wanted[..., None].expand(-1, -1, x.shape[-1]))
-                return block(asking, sight.last, keys=x, cache=cache.layer(layer))
-            x = block(x, sight, cache=cache.layer(layer))
+                return block(asking, sight.last, keys=keys, cache=cache.layer(layer))
+            x = block(x, sight, keys=None if keys is x else keys, cache=cache.layer(layer))
         return x

@@ -17,6 +17,9 @@ from torch import Tensor
 
 from sightline.errors import InputError
 
+_ABSENT = {"position": 0, "real": 1, "document": 0, "token_type": 0, "rank": 0, "blind": 0}
+"""What a field stands for where it is not given, beside tokens that have it."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Coordinates:
@@ -27,7 +30,9 @@ class Coordinates:
     document    int64: which of several packed texts it belongs to; None says that every row is one text
     token_type  int64: segment (BERT's first or second sentence); None where the caller gave none
     rank        int64: place in the order of a permuted mask; a prefix has rank 0
+    blind       bool: asks without knowing what stands at its own place; None says that nobody does
     start       known on the host: positions are start, start + 1, … in every row and nothing is padded
+    within      known on the host, where start is not: every position is at least the first and below the second
 
     >>> Coordinates.consecutive(3, start=4).position
     tensor([[4, 5, 6]])
@@ -38,7 +43,9 @@ class Coordinates:
     document: Tensor | None = None
     token_type: Tensor | None = None
     rank: Tensor | None = None
+    blind: Tensor | None = None
     start: int | None = None
+    within: tuple[int, int] | None = None
 
     @staticmethod
     def consecutive(tokens: int, *, start: int = 0, device: torch.device | str | None = None) -> Coordinates:
@@ -58,7 +65,8 @@ class Coordinates:
         trailing = ((seen == seen[:, -1:]) & ~real).sum(-1, keepdim=True)
         last = (real.shape[-1] - trailing - leading - 1).clamp(min=0)
         index = torch.arange(real.shape[-1], device=real.device)
-        return Coordinates(position=torch.minimum((index - leading).clamp(min=0), last), real=real)
+        position = torch.minimum((index - leading).clamp(min=0), last)
+        return Coordinates(position=position, real=real, within=(0, real.shape[-1]))
 
     @property
     def tokens(self) -> int:
@@ -68,7 +76,7 @@ class Coordinates:
     @property
     def batch(self) -> int:
         """How many rows are told apart; 1 where all agree."""
-        held = (self.position, self.real, self.document, self.token_type, self.rank)
+        held = (self.position, self.real, self.document, self.token_type, self.rank, self.blind)
         return max(field.shape[0] for field in held if field is not None)
 
     @property
@@ -78,6 +86,11 @@ class Coordinates:
             raise InputError("the host does not know where these tokens end; ask only when `start` is known")
         return self.start + self.tokens
 
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """The lowest position and the one after the highest, or wider; None where the host does not know them."""
+        return self.within if self.start is None else (self.start, self.start + self.tokens)
+
     def same_places(self, other: Coordinates) -> bool:
         """Whether both are known on the host to describe the same tokens in the same order."""
         if self is other:
@@ -85,29 +98,30 @@ class Coordinates:
         return self.start is not None and self.start == other.start and self.tokens == other.tokens
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Coordinates:
-        """Every tensor changed by `change`; what the host knew of `start` is forgotten."""
-        held: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "start"}
+        """Every tensor changed by `change`; what the host knew of positions is forgotten."""
+        on_host = ("start", "within")
+        held: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in on_host}
         changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in held.items()}
         return Coordinates(**changed)
 
     def to(self, device: torch.device | str) -> Coordinates:
         """The same coordinates on another device."""
-        return replace(self.each(lambda t: t.to(device)), start=self.start)
+        return replace(self.each(lambda t: t.to(device)), start=self.start, within=self.within)
 
     def slice(self, begin: int, end: int) -> Coordinates:
         """Tokens begin … end − 1 of every row, counted as Python counts: from the end where negative."""
         start = None if self.start is None else self.start + range(self.tokens)[begin:end].start
-        return replace(self.each(lambda t: t[:, begin:end]), start=start)
+        return replace(self.each(lambda t: t[:, begin:end]), start=start, within=self.within)
 
     def rows(self, index: Tensor) -> Coordinates:
         """The rows named by `index`, in that order; coordinates shared by all rows stay shared."""
-        return replace(self.each(lambda t: t if t.shape[0] == 1 else t.index_select(0, index)), start=self.start)
+        chosen = self.each(lambda t: t if t.shape[0] == 1 else t.index_select(0, index))
+        return replace(chosen, start=self.start, within=self.within)
 
     def repeated(self, times: int) -> Coordinates:
         """Every row `times` times, copies side by side; coordinates shared by all rows stay shared."""
-        return replace(
-            self.each(lambda t: t if t.shape[0] == 1 else t.repeat_interleave(times, dim=0)), start=self.start
-        )
+        copies = self.each(lambda t: t if t.shape[0] == 1 else t.repeat_interleave(times, dim=0))
+        return replace(copies, start=self.start, within=self.within)
 
     def at(self, row: Tensor, token: Tensor) -> Coordinates:
         """Every field (): one token of one row, both named by index tensors, as compiled kernels ask for it."""
@@ -124,7 +138,23 @@ class Coordinates:
         last = self._last_real()
         document, token_type = (None if t is None else t.expand(-1, tokens) for t in (last.document, last.token_type))
         start = None if self.start is None else self.end
-        return Coordinates(position=last.position + steps, document=document, token_type=token_type, start=start)
+        low, high = self.bounds or (0, 0)
+        within = None if self.bounds is None else (low if self.real is None else min(low, 0), high + tokens)
+        return Coordinates(
+            position=last.position + steps, document=document, token_type=token_type, start=start, within=within
+        )
+
+    def before(self, tokens: int) -> Coordinates:
+        """Coordinates of `tokens` real tokens that each row goes on from: the positions before its first, segment 0."""
+        steps = torch.arange(-tokens, 0, device=self.position.device)
+        rank = None if self.rank is None else torch.zeros_like(steps)[None]
+        low, high = self.bounds or (0, 0)
+        return Coordinates(
+            position=self.position[:, :1] + steps,
+            rank=rank,
+            start=None if self.start is None else self.start - tokens,
+            within=None if self.bounds is None else (low - tokens, high),
+        )
 
     def _last_real(self) -> Coordinates:
         """Each row's last real token, (B, 1); of a row that has none yet, position −1, so that 0 is the next."""
@@ -153,10 +183,12 @@ class Coordinates:
             raise InputError("some of these tokens have a rank and some have none; give ranks to all or to none")
         joined: dict[str, Any] = {
             name: _join(getattr(self, name), getattr(later, name), self.position, later.position, fill)
-            for name, fill in (("position", 0), ("real", 1), ("document", 0), ("token_type", 0), ("rank", 0))
+            for name, fill in _ABSENT.items()
         }
         follows = self.start is not None and later.start == self.start + self.tokens
-        return Coordinates(**joined, start=self.start if follows else None)
+        early, late = self.bounds, later.bounds
+        within = (min(early[0], late[0]), max(early[1], late[1])) if early is not None and late is not None else None
+        return Coordinates(**joined, start=self.start if follows else None, within=within)
 
 
 def _join(early: Tensor | None, late: Tensor | None, before: Tensor, after: Tensor, fill: int) -> Tensor | None:

@@ -227,6 +227,21 @@ class NotPadding(Mask):
 
 
 @dataclass(frozen=True, repr=False)
+class NotItself(Mask):
+    """A blind token does not see what stands at its own place (XLNet's query stream); others see themselves."""
+
+    def rule(self, query: Coordinates, key: Coordinates) -> Tensor:
+        everyone = _everyone(query, key)
+        if query.blind is None:
+            return everyone
+        own = (key.position == query.position) & SameDocument().rule(query, key)
+        return everyone & ~(query.blind & own)
+
+    def sees_all(self, queries: Coordinates, keys: Coordinates) -> bool:
+        return queries.blind is None
+
+
+@dataclass(frozen=True, repr=False)
 class And(Mask):
     """What both sides allow."""
 
@@ -290,4 +305,13 @@ class Not(Mask):
         return f"~{_grouped(self.inner, python, self.binds)}"
 
 
-LEAVES: tuple[type[Mask], ...] = (Bidirectional, Causal, SlidingWindow, Prefix, Permuted, SameDocument, NotPadding)
+LEAVES: tuple[type[Mask], ...] = (
+    Bidirectional,
+    Causal,
+    SlidingWindow,
+    Prefix,
+    Permuted,
+    SameDocument,
+    NotPadding,
+    NotItself,
+)

@@ -9,26 +9,57 @@ Shapes: B batch, Q queries, K keys.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from sightline.core.coordinates import Coordinates
-from sightline.core.mask import Causal, Mask, NotPadding, SameDocument
+from sightline.core.mask import Causal, Mask, NotItself, NotPadding, SameDocument
 from sightline.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
 
 KERNELS = ("auto", "reference", "sdpa", "flex")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Distances:
+    """How far each key is from each query, for what depends on position through query.position − key.position alone.
+
+    values  int64 (R,): the distances that can occur, from the highest to the lowest, each once
+    index   int64 (B or 1, Q, K): which of them each pair has; None where positions are consecutive on both sides: then
+            the first query has the last K of them, and each later one those that begin one place earlier
+    """
+
+    values: Tensor
+    index: Tensor | None
+
+    def spread(self, scores: Tensor) -> Tensor:
+        """What each pair gets of scores for each distance: (B, H, Q, R) → (B, H, Q, K).
+
+        Where positions are consecutive this is the relative shift (Dai et al. 2019, appendix B), a view; else a gather.
+        """
+        batch, heads, queries, distances = scores.shape
+        if self.index is not None:
+            return scores.gather(-1, self.index[:, None].expand(batch, heads, -1, -1))
+        if queries == 1:
+            return scores
+        # Row i begins at Q − 1 − i: in rows that are one shorter, laid end to end, that is always the first place.
+        rows = scores.flatten(2)[:, :, queries - 1 : queries * distances - 1]
+        return rows.unflatten(2, (queries, distances - 1))[..., : distances - queries + 1]
 
 
 class Sight:
     """Who sees whom, for these queries and these keys.
 
-    mask     the rule; `NotPadding()`, and `SameDocument()` where rows are packed, are always and-ed to it
+    mask     the rule; `NotPadding()`, `SameDocument()` where rows are packed, and `NotItself()` where some are blind,
+             are always and-ed to it
     allowed  bool (B or 1, Q, K), and-ed too: what no rule expresses
     kernel   "auto", or the name of one of the routes that `attend` can take
     wanted   int64 (B, N), indices of queries: those whose states after the last layer are asked for; None: all
@@ -55,6 +86,7 @@ class Sight:
         if allowed is not None:
             self._check_allowed(allowed)
         self._narrowed: dict[Mask, Sight] = {}
+        self._shared: dict[Hashable, Any] = {}
 
     def _check_allowed(self, allowed: Tensor) -> None:
         wanted = (self.queries.tokens, self.keys.tokens)
@@ -71,10 +103,32 @@ class Sight:
         if limit is None:
             return self
         if limit not in self._narrowed:
-            self._narrowed[limit] = Sight(
-                self.mask & limit, self.queries, self.keys, allowed=self.allowed, kernel=self.kernel
-            )
+            narrow = Sight(self.mask & limit, self.queries, self.keys, allowed=self.allowed, kernel=self.kernel)
+            narrow._shared = self._shared
+            self._narrowed[limit] = narrow
         return self._narrowed[limit]
+
+    def shared(self, name: Hashable, make: Callable[[], T]) -> T:
+        """What `make` gives, made once for these queries and keys: every layer that asks for `name` gets the same."""
+        if name not in self._shared:
+            self._shared[name] = make()
+        found: T = self._shared[name]
+        return found
+
+    @property
+    def distances(self) -> Distances:
+        """How far keys are from queries, within what the host knows of both."""
+        return self.shared("distances", self._distances)
+
+    def _distances(self) -> Distances:
+        queries, keys = self.queries, self.keys
+        (low, high), (first, end) = (each.bounds or _measured(each) for each in (queries, keys))
+        farthest, nearest = high - 1 - first, low - (end - 1)
+        values = torch.arange(farthest, nearest - 1, -1, device=queries.position.device)
+        if queries.start is not None and keys.start is not None:
+            return Distances(values, None)
+        distance = queries.position[:, :, None] - keys.position[:, None, :]
+        return Distances(values, (farthest - distance).clamp(0, len(values) - 1))
 
     @cached_property
     def last(self) -> Sight:
@@ -96,6 +150,8 @@ class Sight:
             rule = rule & NotPadding()
         if self.queries.document is not None or self.keys.document is not None:
             rule = rule & SameDocument()
+        if self.queries.blind is not None:
+            rule = rule & NotItself()
         return rule
 
     @cached_property
@@ -128,3 +184,9 @@ class Sight:
         if self.allowed is not None or self.queries.start is None or not self.queries.same_places(self.keys):
             return False
         return [part for part in self.rule.conjuncts() if not part.sees_all(self.queries, self.keys)] == [Causal()]
+
+
+def _measured(at: Coordinates) -> tuple[int, int]:
+    """The bounds of coordinates of which the host knows nothing: a look at the device."""
+    low, high = at.position.aminmax()
+    return int(low), int(high) + 1

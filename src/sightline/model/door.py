@@ -20,7 +20,7 @@ from sightline.core.mask import Causal, Mask
 from sightline.errors import InputError, UnsupportedError
 
 
-def _a_tensor(name: str, value: object) -> Tensor:
+def a_tensor(name: str, value: object) -> Tensor:
     if not isinstance(value, Tensor):
         raise InputError(f"{name} must be a tensor, not {type(value).__name__}; torch.tensor(…) makes one")
     return value
@@ -31,14 +31,14 @@ def check_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None, vocabul
     if (input_ids is None) == (inputs_embeds is None):
         raise InputError("pass input_ids (batch, tokens), or inputs_embeds (batch, tokens, width) in their place")
     if inputs_embeds is not None:
-        embeds = _a_tensor("inputs_embeds", inputs_embeds)
+        embeds = a_tensor("inputs_embeds", inputs_embeds)
         if embeds.dim() != 3 or embeds.shape[-1] != width or not embeds.is_floating_point() or not embeds.numel():
             raise InputError(
                 f"inputs_embeds has shape {tuple(embeds.shape)} and type {embeds.dtype}; it must be floating-point"
                 f" numbers (batch, tokens, {width}), at least one token a row"
             )
         return embeds
-    ids = _a_tensor("input_ids", input_ids)
+    ids = a_tensor("input_ids", input_ids)
     if ids.dim() != 2 or ids.is_floating_point() or ids.dtype == torch.bool:
         raise InputError(
             f"input_ids must be whole numbers in a tensor (batch, tokens), not {ids.dtype} of shape {tuple(ids.shape)}"
@@ -57,7 +57,7 @@ def check_tokens(input_ids: Tensor | None, inputs_embeds: Tensor | None, vocabul
 
 def _real(attention_mask: Tensor, rows: int, tokens: int, past: Coordinates | None) -> Tensor | None:
     """Which of the new tokens are real; None where the host sees that all are."""
-    mask = _a_tensor("attention_mask", attention_mask)
+    mask = a_tensor("attention_mask", attention_mask)
     if mask.dim() != 2:
         raise InputError(
             f"attention_mask has shape {tuple(mask.shape)}; it must be (batch, tokens), 1 for real tokens and 0 for"
@@ -92,7 +92,7 @@ def _check_remembered(mask: Tensor, past: Coordinates) -> None:
 
 def check_allowed(allowed: Tensor, rows: int) -> Tensor:
     """`allowed` with one row for all, or one for each; its type and other sizes are checked where keys are known."""
-    if _a_tensor("allowed", allowed).dim() == 3 and allowed.shape[0] not in (1, rows):
+    if a_tensor("allowed", allowed).dim() == 3 and allowed.shape[0] not in (1, rows):
         raise InputError(
             f"`allowed` has {allowed.shape[0]} rows, the tokens {rows}; give one table for all or one a row"
         )
@@ -103,7 +103,7 @@ def _fit(name: str, tensor: Tensor | None, rows: int, tokens: int) -> Tensor | N
     """A (B, T) tensor of whole numbers; a single row stands for all."""
     if tensor is None:
         return None
-    tensor = _a_tensor(name, tensor)
+    tensor = a_tensor(name, tensor)
     tensor = tensor[None] if tensor.dim() == 1 else tensor
     if tensor.shape not in ((rows, tokens), (1, tokens)) or tensor.is_floating_point():
         raise InputError(
@@ -174,8 +174,8 @@ def check_order(at: Coordinates, mask: Mask, past: Coordinates | None) -> None:
     on_host = all(each.position.device.type == "cpu" for each in (at, past) if each is not None)
     if not causal or at.document is not None or not on_host:
         return
-    before = -1 if past is None else _real_positions(past).amax(-1, keepdim=True)
-    here = _real_positions(at)  # (B, T)
+    before = -1 if past is None else real_positions(past).amax(-1, keepdim=True)
+    here = real_positions(at)  # (B, T)
     reached = torch.cat([torch.zeros_like(here[:, :1]) + before, here], 1).cummax(-1).values[:, :-1]
     if bool(((here >= 0) & (here <= reached)).any()):
         raise InputError(
@@ -184,7 +184,7 @@ def check_order(at: Coordinates, mask: Mask, past: Coordinates | None) -> None:
         )
 
 
-def _real_positions(at: Coordinates) -> Tensor:
+def real_positions(at: Coordinates) -> Tensor:
     """Positions (B, T), −1 where padded."""
     return at.position if at.real is None else torch.where(at.real, at.position, -1)
 

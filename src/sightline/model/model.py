@@ -27,6 +27,7 @@ from sightline.core.taps import record
 from sightline.errors import ConfigError, UnsupportedError
 from sightline.model.door import check_allowed, check_order, check_tokens, coordinates_of
 from sightline.model.output import Output
+from sightline.model.targets import two_streams
 from sightline.networks.heads import Pick, place
 from sightline.text.tokenizer import Tokenizer
 from sightline.weights.layout import Layout
@@ -118,6 +119,9 @@ class Model(nn.Module):
         attentions: bool = False,
         kernel: str = "auto",
         only: Pick | None = None,
+        targets: Tensor | None = None,
+        target_mapping: Tensor | None = None,
+        perm_mask: Tensor | None = None,
     ) -> Output:
         """Hidden states of every token.
 
@@ -134,6 +138,10 @@ class Model(nn.Module):
         kernel           "auto", "reference", "sdpa" or "flex"
         only             "first" or "last": each row's first or last real token is all that is wanted, (B, 1, W), which
                          saves most of the last layer; heads say what they read (`SequenceHead.reads`)
+        targets          (B, K), positions that are asked about without knowing what stands there, for networks of two
+                         streams (XLNet): then the result is theirs, (B, K, W). target_mapping (B, K, T) says the same
+                         in transformers' way, 1 at the token that is asked
+        perm_mask        (B, T, T), in transformers' way: 1 where a token may not see another
 
         Raises InputError for ids outside the vocabulary, more tokens than positions, and shapes that do not agree.
         """
@@ -142,31 +150,58 @@ class Model(nn.Module):
         at = coordinates_of(tokens, attention_mask, token_type_ids, position_ids, ranks, documents, memory, self.config)
         if position_ids is not None and allowed is None:
             check_order(at, self.mask, memory.coordinates)
+        queries, allowed = at, None if allowed is None else check_allowed(allowed, len(tokens))
+        if not (targets is None and target_mapping is None and perm_mask is None):
+            self._check_streams(only)
+            remembered = 0 if memory.coordinates is None else memory.coordinates.tokens
+            queries, allowed = two_streams(
+                *(at, remembered),
+                targets=targets,
+                target_mapping=target_mapping,
+                perm_mask=perm_mask,
+                allowed=allowed,
+            )
+        asking = queries is not at
         at = at.to(self.device)
+        wanted = None if only is None else place(at, only)[:, None]
+        if asking and not (hidden_states or attentions):  # which are of all queries
+            wanted = torch.arange(at.tokens, queries.tokens, device=self.device)[None]
         sight = Sight(
             self.mask,
-            at,
+            queries.to(self.device) if asking else at,
             memory.announce(at),
-            allowed=None if allowed is None else check_allowed(allowed, len(tokens)).to(self.device),
+            allowed=None if allowed is None else allowed.to(self.device),
             kernel=kernel,
-            wanted=None if only is None else place(at, only).expand(len(tokens))[:, None],
+            wanted=None if wanted is None else wanted.expand(len(tokens), -1),
         )
-        wanted = ["*.input"] * hidden_states + ["*.attention.weights"] * attentions
+        read = ["*.input"] * hidden_states + ["*.attention.weights"] * attentions
         with ExitStack() as taps:
-            seen = taps.enter_context(record(self.network, *wanted)) if wanted else {}
+            seen = taps.enter_context(record(self.network, *read)) if read else {}
             last = self.network(
                 tokens.to(self.device, self.dtype if tokens.is_floating_point() else None), sight, memory
             )
+        answers = sight.last.queries
+        if asking and wanted is None:
+            last, answers = last[:, at.tokens :], answers.slice(at.tokens, answers.tokens)
         given = [value for name, value in seen.items() if name.endswith(".input")]
         return Output(
             last_hidden_state=last,
-            coordinates=sight.last.queries,
+            coordinates=answers,
             hidden_states=(*given, last) if hidden_states else None,
             attentions=tuple(value for name, value in seen.items() if name.endswith(".weights"))
             if attentions
             else None,
             cache=cache,
         )
+
+    def _check_streams(self, only: Pick | None) -> None:
+        if not self.layout.two_streams:
+            raise UnsupportedError(
+                f"this {self.layout.model_type} has one stream, which knows the tokens that it reads: targets,"
+                " target_mapping and perm_mask are for XLNet; pass allowed= for who may see whom"
+            )
+        if only is not None:
+            raise ConfigError(f"only={only!r} and targets both say what is wanted; pass one of them")
 
     def head(self, name: str) -> nn.Module:
         """The head of that name, called with hidden states and their coordinates; UnsupportedError where there is none.

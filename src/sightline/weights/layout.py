@@ -7,7 +7,7 @@ for the number of a layer, `{base}` for the prefix that the network's own tensor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -24,28 +24,33 @@ class Name:
     ours        one name, or several whose tensors lie side by side in theirs (GPT-2's fused query, key and value)
     transposed  theirs is stored (in, out)
     copies      further names under which theirs is written too, and read when the first is missing
+    shape       theirs, where it has more sizes than ours: in ours all but the first lie side by side
     """
 
     theirs: str
     ours: tuple[str, ...]
     transposed: bool = False
     copies: tuple[str, ...] = ()
+    shape: tuple[int, ...] | None = None
 
     def for_layer(self, layer: int) -> Name:
         """The same name with the number of a layer filled in."""
         fill = str(layer)
         ours = tuple(name.replace("{layer}", fill) for name in self.ours)
-        return Name(self.theirs.replace("{layer}", fill), ours, self.transposed, self.copies)
+        copies = tuple(name.replace("{layer}", fill) for name in self.copies)
+        return replace(self, theirs=self.theirs.replace("{layer}", fill), ours=ours, copies=copies)
 
     def split(self, theirs: Tensor) -> Iterator[tuple[str, Tensor]]:
         """Our tensors, as views of theirs."""
-        tensor = theirs.t() if self.transposed and theirs.dim() == 2 else theirs
+        flat = theirs if self.shape is None else theirs.flatten(1)
+        tensor = flat.t() if self.transposed and flat.dim() == 2 else flat
         return zip(self.ours, tensor.chunk(len(self.ours)), strict=True)
 
     def join(self, ours: Mapping[str, Tensor]) -> Tensor:
         """Their tensor from ours."""
         tensor = torch.cat([ours[name] for name in self.ours]) if len(self.ours) > 1 else ours[self.ours[0]]
-        return tensor.t().contiguous() if self.transposed and tensor.dim() == 2 else tensor
+        flat = tensor.t().contiguous() if self.transposed and tensor.dim() == 2 else tensor
+        return flat if self.shape is None else flat.reshape(self.shape)
 
 
 def pair(theirs: str, ours: str, *, transposed: bool = False) -> tuple[Name, Name]:
@@ -59,6 +64,7 @@ class HeadLayout:
     """One head: its name here, its tensors there, and how to build it.
 
     markers        tensors whose presence tells that a file has this head
+    unless         tensors whose presence tells that the markers are another head's
     architectures  the classes of transformers that have it; they decide where two heads share their markers
     build          from the configuration, the network, the heads already built and the number of labels, which is the
                    first marker's length
@@ -69,6 +75,7 @@ class HeadLayout:
     markers: tuple[str, ...]
     architectures: tuple[str, ...]
     build: Callable[[Any, nn.Module, Mapping[str, nn.Module], int], nn.Module]
+    unless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +88,19 @@ class Layout:
     heads         in the order in which they are built
     implied       heads that need no tensor of their own (a tied LM head without bias), given those that have some
     architecture  the class of transformers for a set of heads under a mask
+    refused       classes of transformers whose heads nobody here computes
     fields        config.json's names → ours
     required      fields that must have one of these values, because nothing here computes the others
     inert         fields that change no result here
+    adapted       fields that only `adapt` reads
     adapt         last changes between their fields and ours, both ways: (their config, ours) → ours; and back
+    unsaid        fields that config.json must hold, and what they are where nothing says so
+    poolings      of a classifier, as the field classifier_pooling of config.json spells them, where it has one
     settings      of a new network that differ from the family's defaults, given the id of its padding or None
-    turns_causal  whether transformers looks back only where config.json says is_decoder
+    read_mask     the mask that config.json asks for, None: the layout's own; given its fields and our configuration
+    mask_fields   config.json's fields that say which mask it is, of a layout that both sees both sides and turns causal
+    turns_causal  whether transformers looks back only where config.json says so
+    two_streams   whether the network also takes queries that do not know what stands at their own places (XLNet)
     ignored       endings of tensors that are buffers or copies, not weights
     """
 
@@ -102,17 +116,30 @@ class Layout:
     architecture: Callable[[frozenset[str], Mask], str]
     fields: Mapping[str, str]
     implied: Callable[[Any, frozenset[str]], frozenset[str]] = lambda config, heads: frozenset()
+    refused: tuple[str, ...] = ()
     required: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     inert: frozenset[str] = frozenset()
+    adapted: frozenset[str] = frozenset()
     adapt_read: Callable[[Mapping[str, Any], dict[str, Any]], dict[str, Any]] = lambda theirs, ours: ours
     adapt_write: Callable[[Any, dict[str, Any]], dict[str, Any]] = lambda ours, theirs: theirs
+    unsaid: Mapping[str, Any] = field(default_factory=dict)
+    poolings: Mapping[str, str] = field(default_factory=dict)
     settings: Callable[[int | None], dict[str, Any]] = lambda pad: {}
+    read_mask: Callable[[Mapping[str, Any], Any], Mask | None] = lambda theirs, ours: (
+        Causal() if theirs.get("is_decoder") is True else None
+    )
+    mask_fields: Callable[[Mask], dict[str, Any]] = lambda mask: {"is_decoder": mask == Causal()}
     turns_causal: bool = False
+    two_streams: bool = False
     ignored: tuple[str, ...] = ()
 
-    def expresses(self, mask: Mask) -> bool:
+    def mask_of(self, config: Any) -> Mask:
+        """The mask of a new network of this configuration."""
+        return self.read_mask({}, config) or self.mask
+
+    def expresses(self, mask: Mask, config: Any) -> bool:
         """Whether transformers, too, computes such a model under this mask."""
-        return mask == self.mask or (self.turns_causal and mask == Causal())
+        return mask == self.mask_of(config) or (self.turns_causal and mask == Causal())
 
     def all_names(self, config: Any, heads: frozenset[str]) -> list[Name]:
         """Every tensor of a network with these heads."""
@@ -131,10 +158,16 @@ class Layout:
                     f"config.json says {name}={theirs[name]!r}, which Sightline does not compute for"
                     f" {self.model_type!r} (only {' or '.join(repr(value) for value in allowed)})"
                 )
+        for name in self.refused:
+            if name in (theirs.get("architectures") or ()):
+                raise CheckpointError(
+                    f"config.json names the architecture {name}, whose head Sightline does not have; take it out of"
+                    " architectures, and allow_unused=True leaves its tensors out"
+                )
         given = {ours: theirs[name] for name, ours in self.fields.items() if theirs.get(name) is not None}
         config = self.config(**self.adapt_read(theirs, given))
-        known = {*self.fields, *self.required, *self.inert, *ANYWHERE, *HONOURED}
-        mask: Mask = Causal() if theirs.get("is_decoder") is True else self.mask
+        known = {*self.fields, *self.adapted, *self.required, *self.inert, *ANYWHERE, *HONOURED}
+        mask = self.read_mask(theirs, config) or self.mask
         if isinstance(theirs.get("sightline"), dict) and "mask" in theirs["sightline"]:
             mask = Mask.parse(str(theirs["sightline"]["mask"]))
         return config, mask, sorted(set(theirs) - known)
@@ -145,8 +178,9 @@ class Layout:
         theirs: dict[str, Any] = {"model_type": self.model_type, "architectures": [self.architecture(heads, mask)]}
         theirs.update({name: ours[mine] for name, mine in self.fields.items() if mine in ours})
         if self.mask == Bidirectional():
-            theirs["is_decoder"] = mask == Causal()
-        ours_alone: dict[str, Any] = {} if mask in (self.mask, Causal()) else {"mask": str(mask)}
+            theirs.update(self.mask_fields(mask))
+        said = mask == self.mask_of(config) or (self.mask == Bidirectional() and mask == Causal())
+        ours_alone: dict[str, Any] = {} if said else {"mask": str(mask)}
         silent = frozenset(head.name for head in self.heads if head.name in heads and not head.names(config))
         if silent != self.implied(config, heads - silent):
             ours_alone["heads"] = sorted(silent)

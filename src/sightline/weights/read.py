@@ -77,6 +77,8 @@ def find_heads(layout: Layout, file: Spelling, architectures: Iterable[str]) -> 
     found: list[HeadLayout] = []
     for head in layout.heads:
         present = {marker for marker in head.markers if file.find(marker) is not None}
+        if any(file.find(other) is not None for other in head.unless):
+            continue
         in_part = any(not marker.startswith("{base}") for marker in present)
         if len(present) < len(head.markers) and not (in_part and declared & set(head.architectures)):
             continue
@@ -129,7 +131,7 @@ def _parameter(model: nn.Module, name: str) -> Tensor:
 def _check_shape(model: nn.Module, name: Name, stored: str, tensors: Tensors) -> None:
     shapes = [tuple(_parameter(model, ours).shape) for ours in name.ours]
     wanted = (sum(shape[0] for shape in shapes), *shapes[0][1:])
-    wanted = wanted[::-1] if name.transposed else wanted
+    wanted = name.shape or (wanted[::-1] if name.transposed else wanted)
     if tuple(tensors.shape(stored)) != wanted:
         raise CheckpointError(
             f"{tensors.file_of(stored)}: tensor {stored!r} has shape {tuple(tensors.shape(stored))}, and by"
