@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -160,8 +160,8 @@ class _Store:
 class _KeyValueLayer:
     """Appends projected keys and values in place."""
 
-    def __init__(self, store: _Store, keep: int, taken: int) -> None:
-        self.store, self.keep, self.taken = store, keep, taken
+    def __init__(self, store: _Store, keep: int, taken: int, blank: int) -> None:
+        self.store, self.keep, self.taken, self.blank = store, keep, taken, blank
 
     def recall(self, hidden: Tensor) -> Tensor:
         return hidden
@@ -176,14 +176,18 @@ class _KeyValueLayer:
 
 
 class _MemoryLayer:
-    """Puts remembered hidden states, detached, before the new ones; projections of both get gradients."""
+    """Puts remembered hidden states, detached, before the new ones; projections of both get gradients.
 
-    def __init__(self, store: _Store, keep: int, taken: int) -> None:
-        self.store, self.keep, self.taken = store, keep, taken
+    blank: how many zeros come in their place, in the first pass.
+    """
+
+    def __init__(self, store: _Store, keep: int, taken: int, blank: int) -> None:
+        self.store, self.keep, self.taken, self.blank = store, keep, taken, blank
 
     def recall(self, hidden: Tensor) -> Tensor:
-        joined = torch.cat([*self.store.kept(), hidden], dim=1)
-        self.store.append((hidden[:, : self.taken].detach(),))
+        blank = hidden.new_zeros(len(hidden), self.blank, hidden.shape[-1])
+        joined = torch.cat([*self.store.kept(), blank, hidden], dim=1)
+        self.store.append((torch.cat([blank, hidden[:, : self.taken].detach()], dim=1),))
         self.store.drop_oldest(self.keep)
         return joined
 
@@ -222,12 +226,13 @@ class Cache:
         capacity: int,
         window: int | None,
         reuse: int | None = None,
+        blank: int = 0,
     ) -> None:
         if capacity < 1 or (window is not None and window < 1):
             raise ConfigError(f"capacity={capacity} and window={window} must be 1 or more (window may be None)")
         if reuse is not None and reuse < 1:
             raise ConfigError(f"reuse={reuse} must be 1 or more, or None to remember every token of a call")
-        self.kind, self.capacity, self.window, self.reuse = kind, capacity, window, reuse
+        self.kind, self.capacity, self.window, self.reuse, self.blank = kind, capacity, window, reuse, blank
         self.coordinates: Coordinates | None = None
         self.stores: dict[int, _Store] = {}
         self.passes = 0  # announced; a layer that has seen fewer was left out by a pass that broke off
@@ -251,7 +256,7 @@ class Cache:
         """
         if any(store.passes < self.passes for store in self.stores.values()):
             raise InputError(_BROKEN)
-        past = self.coordinates
+        past = new.before(self.blank) if self.coordinates is None and self.blank else self.coordinates
         answering = new if past is None else past.then(new)
         taken = new if self.reuse is None else _earliest(new, self.reuse)
         known = taken if past is None else past.then(taken)
@@ -267,7 +272,7 @@ class Cache:
                 raise InputError(_BROKEN)
             room = self.capacity if self.window is None else max(self.capacity, 2 * self.window)
             self.stores[index] = _Store(room, axis=2 if self.kind is _KeyValueLayer else 1)
-        return self.kind(self.stores[index], self.length, self.taken)
+        return self.kind(self.stores[index], self.length, self.taken, self.blank if self.passes == 1 else 0)
 
     def reorder(self, rows: Tensor) -> None:
         """Keep the rows named by `rows` (int64), in that order; a row may be named more than once (beam search)."""
@@ -297,7 +302,7 @@ class Cache:
 
     def fork(self) -> Cache:
         """An independent copy: two continuations of one past."""
-        twin = Cache(self.kind, capacity=self.capacity, window=self.window, reuse=self.reuse)
+        twin = Cache(self.kind, capacity=self.capacity, window=self.window, reuse=self.reuse, blank=self.blank)
         twin.coordinates, twin.passes = self.coordinates, self.passes
         twin.stores = {index: store.copy() for index, store in self.stores.items()}
         return twin
@@ -317,11 +322,18 @@ def KeyValueCache(*, capacity: int = 256, window: int | None = None) -> Cache:
     return Cache(_KeyValueLayer, capacity=capacity, window=window)
 
 
-def Memory(*, length: int | None, reuse: int | None = None) -> Cache:
+def Memory(*, length: int | None, reuse: int | None = None, start: Literal["empty", "zeros"] = "empty") -> Cache:
     """Hidden states before projection, detached (Dai et al. 2019, "Transformer-XL", section 3.2).
 
     length  how many of the latest tokens are kept between calls; None keeps all
     reuse   of each call only so many first tokens are remembered, and the next call goes on behind them: XLNet's
             segments overlap (Yang et al. 2019, `reuse_len`); None: all
+    start   "empty", as in the paper; or "zeros": `length` tokens whose states are zeros answer the first ones as if
+            they had come before them, as in transformers' Transformer-XL
     """
-    return Cache(_MemoryLayer, capacity=256 if length is None else length, window=length, reuse=reuse)
+    if start not in ("empty", "zeros"):
+        raise ConfigError(f'start={start!r} is neither "empty" nor "zeros"')
+    if start == "zeros" and length is None:
+        raise ConfigError('start="zeros" fills the memory, and length=None has no end; give it a length')
+    blank = length if start == "zeros" and length is not None else 0
+    return Cache(_MemoryLayer, capacity=256 if length is None else length, window=length, reuse=reuse, blank=blank)

@@ -14,11 +14,14 @@ from sightline.weights.gpt2 import GPT2
 from sightline.weights.layout import Layout
 from sightline.weights.modernbert import MODERNBERT, MODERNBERT_DECODER
 from sightline.weights.roberta import ROBERTA
+from sightline.weights.transformer_xl import TRANSFORMER_XL
 from sightline.weights.xlnet import XLNET
 
-_EVERY = (BERT, ROBERTA, DISTILBERT, GPT2, MODERNBERT, MODERNBERT_DECODER, XLNET)
+_EVERY = (BERT, ROBERTA, DISTILBERT, GPT2, MODERNBERT, MODERNBERT_DECODER, XLNET, TRANSFORMER_XL)
 LAYOUTS: dict[str, Layout] = {layout.model_type: layout for layout in _EVERY}
 """By the `model_type` of config.json."""
+
+_ALSO_CALLED = {"transformer-xl": "transfo-xl"}
 
 _WIDTHS = {"tiny": (2, 128, 2), "mini": (4, 256, 4), "small": (4, 512, 8), "medium": (8, 512, 8), "base": (12, 768, 12)}
 _SHARED = {
@@ -39,6 +42,7 @@ _ETTIN = {
     "400m": _gated(28, 1024, 16, 2624),
     "1b": _gated(28, 1792, 28, 3840),
 }
+_PLAIN_XL = {"memory_length": 512, "same_length": False, "clamp_length": None, "cutoffs": (), "divisor": 1}
 SIZES: dict[str, Mapping[str, Mapping[str, Any]]] = {
     "bert": {**_SHARED, "large": {"layers": 24, "width": 1024, "attention_heads": 16, "inner": 4096}},
     "gpt2": {
@@ -47,6 +51,7 @@ SIZES: dict[str, Mapping[str, Mapping[str, Any]]] = {
         "xl": {"layers": 48, "width": 1600, "attention_heads": 25, "inner": 6400},
     },
     "xlnet": {**_SHARED, "large": {"layers": 24, "width": 1024, "attention_heads": 16, "inner": 4096}},
+    "transformer-xl": {**{size: {**shape, **_PLAIN_XL} for size, shape in _SHARED.items()}, "wt103": {}},
     "modernbert": {
         **{size: _gated(*shape, 32 * round(shape[1] / 12)) for size, shape in _WIDTHS.items()},
         "base": _ETTIN["150m"],
@@ -56,6 +61,9 @@ SIZES: dict[str, Mapping[str, Mapping[str, Any]]] = {
 }
 """tiny to base as Turc et al. 2019, "Well-Read Students Learn Better", table 2; larger ones as published.
 
+Transformer-XL's wt103 is the published one, its vocabulary in clusters; the others have one, since where to cut depends
+on the words.
+
 ModernBERT's small ones have two thirds of the inner width, in steps of 32: a gated layer has three matrices where
 another has two, so that both have as many weights (Shazeer 2020, "GLU Variants Improve Transformer", section 3.1). Its
 base and large are as Warner et al. 2024 made them, 17m to 1b as Weller et al. 2025 made the Ettin pairs.
@@ -64,6 +72,7 @@ base and large are as Warner et al. 2024 made them, 17m to 1b as Weller et al. 2
 
 def layout_of(model_type: object) -> Layout:
     """The layout for a `model_type`; raises ConfigError naming the ones there are."""
+    model_type = _ALSO_CALLED.get(model_type, model_type) if isinstance(model_type, str) else model_type
     if not isinstance(model_type, str) or model_type not in LAYOUTS:
         near = difflib.get_close_matches(str(model_type), LAYOUTS, n=1)
         meant = f"did you mean {near[0]!r}?" if near else f"Sightline has {', '.join(LAYOUTS)}"

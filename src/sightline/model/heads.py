@@ -36,7 +36,8 @@ def usual_pooling(model: Model, own: Pooling) -> Pooling:
     A causal network that is seen from both sides pools by the mean: its last token has no longer any privilege. (The
     last token of a network that is made to see both sides, XLNet's, is there to be read.)
     """
-    sees, made_for = (informed(mask, model.config.positions) for mask in (model.mask, model.layout.mask))
+    own_mask, positions = model.layout.mask_of(model.config), model.config.positions
+    sees, made_for = (informed(mask, positions) for mask in (model.mask, own_mask))
     if own == "last" and sees["first"] and not made_for["first"]:
         return "mean"
     if own == "mean" or sees[own]:

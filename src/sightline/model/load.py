@@ -282,7 +282,8 @@ def build(
     every = [ours for name in layout.all_names(config, asked) for ours in name.ours]
     initialize(parts, every, config, seed)
     parts.to(place, kind)
-    return Model(parts.network, parts.heads, layout, config, layout.mask, tokenizer=tokenizer, labels=names).eval()
+    mask = layout.mask_of(config)
+    return Model(parts.network, parts.heads, layout, config, mask, tokenizer=tokenizer, labels=names).eval()
 
 
 def _with_needed(layout: Layout, heads: tuple[str, ...]) -> frozenset[str]:

@@ -13,13 +13,19 @@ MOST_LAYERS = 10_000  # a damaged number would build blocks until the memory is 
 
 
 def check_config(
-    config: Any, *, from_zero: Iterable[str] = (), probabilities: Iterable[str], flags: Iterable[str]
+    config: Any,
+    *,
+    from_zero: Iterable[str] = (),
+    probabilities: Iterable[str],
+    flags: Iterable[str],
+    divided: bool = True,
 ) -> None:
     """Raise ConfigError naming the first field of a network's configuration that cannot be.
 
     from_zero      further whole numbers, which may be 0
     probabilities  fields from 0 up to, not including, 1
     flags          fields that must be True or False
+    divided        whether the heads divide the width among them
     """
     for name in ("vocabulary", "width", "layers", "attention_heads", "inner", "positions"):
         whole(name, getattr(config, name))
@@ -36,7 +42,7 @@ def check_config(
         value = getattr(config, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
             raise ConfigError(f"{name}={value!r} must be a number above 0")
-    if config.width % config.attention_heads:
+    if divided and config.width % config.attention_heads:
         raise ConfigError(
             f"attention_heads={config.attention_heads} does not divide width={config.width}; choose a divisor"
         )
