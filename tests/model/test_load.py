@@ -127,6 +127,8 @@ MATRIX = {
     "roberta": "lm_head.decoder.weight",
     "distilbert": "vocab_projector.weight",
     "gpt2": "lm_head.weight",
+    "modernbert": "decoder.weight",
+    "modernbert-decoder": "decoder.weight",
 }
 
 
@@ -161,7 +163,7 @@ def test_missing_tensors(family: str, dtype: torch.dtype, tmp_path: Path) -> Non
     model = tiny(family, heads=("lm",), dtype=dtype)
     folder = model.save(tmp_path)
     tensors = tensors_of(folder)
-    gone = sorted(name for name in tensors if "position" in name or "wpe" in name or ".1." in name)
+    gone = sorted(name for name in tensors if "position" in name or "wpe" in name or ".1." in name or ".2." in name)
     rewrite(folder, {name: tensor for name, tensor in tensors.items() if name not in gone})
     message = refused(lambda: load(folder), f"lacks {len(gone)} tensors")
     assert str(folder) in message and "allow_new=True" in message
@@ -172,11 +174,11 @@ def test_missing_tensors(family: str, dtype: torch.dtype, tmp_path: Path) -> Non
         other = load(folder, allow_new=True, seed=4)
     assert_same(loaded, again)
     assert {parameter.dtype for parameter in loaded.parameters()} == {dtype}
-    assert "network.embeddings.positions.table.weight" in loaded.new_tensors
+    table = "network.stack.blocks.1.attention.query.weight"
+    assert table in loaded.new_tensors
     kept, drawn, redrawn = (dict(of.named_parameters()) for of in (model, loaded, other))
     for name, parameter in drawn.items():
         assert torch.equal(parameter, kept[name]) == (name not in loaded.new_tensors), name
-    table = "network.embeddings.positions.table.weight"
     assert not torch.equal(drawn[table], redrawn[table])
     assert 0.01 < float(drawn[table].detach().float().std()) < 0.03
     assert torch.isfinite(loaded(IDS).last_hidden_state).all()
@@ -186,7 +188,7 @@ def test_a_missing_tensor_in_float16_weights(family: str, tmp_path: Path) -> Non
     """On a CPU float16 becomes float32, the new tensors with it; asked for, all of it stays."""
     folder = tiny(family, heads=("lm",), dtype=torch.float16).save(tmp_path)
     tensors = tensors_of(folder)
-    rewrite(folder, {name: tensor for name, tensor in tensors.items() if "position" not in name and "wpe" not in name})
+    rewrite(folder, {name: tensor for name, tensor in tensors.items() if ".1." not in name})
     with pytest.warns(UserWarning, match="drawn at random"):
         for dtype in (None, "float16"):
             loaded = load(folder, dtype=dtype, allow_new=True)
@@ -208,8 +210,8 @@ def test_unused_tensors(family: str, theirs: tuple[Any, Path]) -> None:
 def test_more_layers_than_stated(family: str, theirs: tuple[Any, Path]) -> None:
     _, folder = theirs
     field = {"distilbert": "n_layers", "gpt2": "n_layer"}.get(family, "num_hidden_layers")
-    refused(lambda: load(rewrite(folder, **{field: 2})), "does not use: .*2.*")
-    refused(lambda: load(rewrite(folder, **{field: 4})), r"lacks \d+ tensors")
+    refused(lambda: load(rewrite(folder, layer_types=None, **{field: 2})), "does not use: .*2.*")
+    refused(lambda: load(rewrite(folder, layer_types=None, **{field: 4})), r"lacks \d+ tensors")
 
 
 def test_a_wrong_shape_names_file_and_tensor(family: str, theirs: tuple[Any, Path]) -> None:
@@ -283,6 +285,7 @@ def test_fields_that_ask_for_more_are_refused_by_name(family: str, field: str, v
 
 
 WIDTH = {"bert": "hidden_size", "roberta": "hidden_size", "distilbert": "dim", "gpt2": "n_embd"}
+WIDTH |= {"modernbert": "hidden_size", "modernbert-decoder": "hidden_size"}
 TIED = "tie_word_embeddings"
 
 

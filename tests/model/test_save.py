@@ -18,6 +18,7 @@ from sightline.text.tokenizer import Tokenizer
 
 TEXTS = ["a few words to learn from", "and a few more", "Zwölf Boxkämpfer jagen Viktor"]
 KINDS = {"bert": "wordpiece", "distilbert": "wordpiece", "roberta": "bytelevel-bpe", "gpt2": "bytelevel-bpe"}
+KINDS |= {"modernbert": "wordpiece", "modernbert-decoder": "wordpiece"}
 
 
 def learned(family: str) -> Tokenizer:
@@ -51,7 +52,9 @@ def test_special_tokens_are_in_the_configuration(family: str, tmp_path: Path) ->
     config, special = config_of(model.save(tmp_path)), model.tokenizer.special
     assert config["vocab_size"] == len(model.tokenizer)
     for role in ("bos", "eos"):
-        assert config[f"{role}_token_id"] == getattr(special, f"{role}_id")
+        field = f"{role}_token_id"
+        own = getattr(special, f"{role}_id")
+        assert config[field] == (model.layout.unsaid.get(field) if own is None else own)
     # RoBERTa's positions hang on the id of its padding, so it has one where its tokenizer has none.
     assert config["pad_token_id"] == (1 if family == "roberta" and special.pad_id is None else special.pad_id)
 

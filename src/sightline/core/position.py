@@ -36,7 +36,7 @@ class Rotary:
     """Queries and keys turned by their positions, so that query · key depends on how far they are from each other.
 
     Su et al. 2021, "RoFormer", equation 34. Numbers i and i + D/2 of a head are a point in the plane, which is turned
-    by position · base^(−2i/D). Angles are float32, as in transformers, and made once a forward for all layers of a base.
+    by position · base^(−2i/D). Angles are float32, as in transformers, made once a forward for all layers of a base.
 
     width  D, of one head: even
     base   higher bases turn more slowly, for texts that reach farther
