@@ -44,8 +44,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory, model: Path) -> dict[str,
     """A comparison of all kinds of contenders."""
     folder = tmp_path_factory.mktemp("finished")
     rows = write(folder / "rows.csv", texts(120))
-    asked = ["majority", "tfidf", "encoder", str(model), f"{model}@causal", f"{model}#frozen"]
-    return compare(rows, contenders=asked, seeds=2, out=folder / "out", **SMALL).results()
+    return compare(rows, contenders=all_kinds(model), seeds=2, out=folder / "out", **SMALL).results()
+
+
+def all_kinds(model: Path) -> list[str]:
+    return ["majority", "tfidf", "encoder", str(model), f"{model}@causal", f"{model}#frozen"]
 
 
 def test_every_contender_has_its_numbers(finished: dict[str, Any]) -> None:
@@ -87,23 +90,29 @@ def test_the_winner_gives_the_predictions_that_were_judged(finished: dict[str, A
 
 
 def test_started_again_a_finished_comparison_answers_without_work(
-    finished: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    finished: dict[str, Any], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sightline.comparison.running.learner_of", None)
     folder = Path(finished["folder"])
-    again = compare(
-        folder.parent / "rows.csv", contenders=_asked(finished, folder), seeds=2, out=folder, **SMALL
-    ).results()
+    again = compare(folder.parent / "rows.csv", contenders=all_kinds(model), seeds=2, out=folder, **SMALL).results()
     assert again == finished
 
 
-def _asked(finished: dict[str, Any], folder: Path) -> list[str]:
-    return json.loads((folder / "plan.json").read_text(encoding="utf-8"))["compared"]["contenders"]
+def test_a_contender_that_joins_is_all_that_has_to_learn(tmp_path: Path, model: Path) -> None:
+    rows = write(tmp_path / "rows.csv", texts(60))
+    settings = {"seeds": 1, "command": "", **SMALL}
+    whole = compare(rows, contenders=["tfidf", "decoder", str(model)], out=tmp_path / "whole", **settings).results()
+    compare(rows, contenders=["tfidf", str(model)], out=tmp_path / "grown", **settings).results()
+    events = list(compare(rows, contenders=["tfidf", "decoder", str(model)], out=tmp_path / "grown", **settings))
+    assert {each.contender for each in events if each.what in ("timing", "tried", "judged")} == {"decoder"}
+    grown = json.loads((tmp_path / "grown" / "results.json").read_text(encoding="utf-8"))
+    assert without_times({**grown, "folder": ""}) == without_times({**whole, "folder": ""})
+    assert (tmp_path / "grown" / "winner").is_dir()
 
 
 def test_other_settings_do_not_go_into_the_same_folder(finished: dict[str, Any]) -> None:
     folder = Path(finished["folder"])
-    with pytest.raises(ConfigError, match=r"another comparison \(not the same: contenders, seeds, checkpoints\)"):
+    with pytest.raises(ConfigError, match=r"another comparison \(not the same: contenders, seeds\)"):
         compare(folder.parent / "rows.csv", contenders=["tfidf"], seeds=1, out=folder, **SMALL).results()
     with pytest.raises(ConfigError, match="holds no comparison"):
         compare(folder.parent / "rows.csv", out=folder.parent, **SMALL).results()

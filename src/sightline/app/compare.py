@@ -108,7 +108,8 @@ def compare(
 
     **sightline compare pairs.tsv --text premise,hypothesis --test held.tsv --contenders tfidf,my-bert,my-bert#frozen**
 
-    A comparison that was stopped goes on where it was when the same command is given again.
+    A comparison that was stopped goes on where it was when the same command is given again; a finished one takes
+    further contenders.
     """
     from sightline.comparison.compare import compare as start
 

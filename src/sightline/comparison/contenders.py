@@ -68,9 +68,14 @@ class Contender:
         return None if self.kind == "baseline" else isinstance(self.source, Fresh)
 
     def content(self) -> str | None:
-        """A hash of a checkpoint folder's files, so that another one under the same name is another contender."""
-        folder = None if isinstance(self.source, Fresh) else Path(self.source)
-        if folder is None or not folder.is_dir():
+        """What the name stands for, so that something else under the same name is another contender.
+
+        Of a new network its kind, of a checkpoint folder a hash of its files; None where the name says it all.
+        """
+        if isinstance(self.source, Fresh):
+            return f"{self.source.family}, {self.source.tokens}"
+        folder = Path(self.source)
+        if not folder.is_dir():
             return None
         digest = hashlib.sha256()
         for path in sorted(

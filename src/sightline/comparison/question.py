@@ -80,16 +80,10 @@ class Question:
         )  # fmt: skip
 
     def fingerprint(self, rows: Rows) -> dict[str, Any]:
-        """What must be the same for a stopped comparison to go on."""
+        """What must be the same for a stopped comparison to go on; of contenders, those that it has so far."""
         own = {name: value for name, value in asdict(self).items() if name not in ("path", "dev", "test")}
-        contents = [one.content() for one in parse_all(self.contenders)]
-        return {
-            **own,
-            "contenders": list(self.contenders),
-            "checkpoints": contents if any(contents) else None,
-            "rows": rows.fingerprint(),
-            "labels": rows.labels,
-        }
+        contenders = {one.name: one.content() for one in parse_all(self.contenders)}
+        return {**own, "contenders": contenders, "rows": rows.fingerprint(), "labels": rows.labels}
 
 
 def minutes(count: float) -> str:

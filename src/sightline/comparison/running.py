@@ -101,9 +101,10 @@ class Comparison:
         return learners
 
     def _time(self, learners: Learners, store: Store) -> Generator[Event, None, dict[str, Cost]]:
-        costs = {}
+        """What everyone's learning costs; those that an earlier start has timed are not timed again."""
+        costs = {name: Cost(**cost) for name, cost in store.plan.get("costs", {}).items()}
         for contender in self.contenders:
-            if contender.name in learners:
+            if contender.name in learners and contender.name not in costs:
                 yield self._event("timing", f"Timing {contender.name}", contender.name)
                 try:
                     costs[contender.name] = learners[contender.name].cost(self.question.seeds)
@@ -113,19 +114,16 @@ class Comparison:
         return costs
 
     def _plan(self, learners: Learners, rows: Rows, store: Store) -> Generator[Event, None, Plan]:
-        """The plan: the one that a stopped comparison began with, or a new one from a first timing."""
+        """The plan: the one that an earlier start began with, or a new one from a first timing."""
+        costs = yield from self._time(learners, store)
         if "plan" not in store.plan:
-            asked, costs = self.question, (yield from self._time(learners, store))
-            gone = time.perf_counter() - self._began
+            asked, gone = self.question, time.perf_counter() - self._began
             plan = decide(
                 costs, train=len(rows.train), dev=len(rows.dev), test=len(rows.test), seeds=asked.seeds,
                 passes=asked.passes, budget=None if asked.budget is None else 60 * asked.budget - gone,
             )  # fmt: skip
-            store.keep_plan(
-                plan=plan.as_dict(),
-                costs={name: asdict(cost) for name, cost in costs.items()},
-                started=datetime.now(UTC).isoformat(timespec="seconds"),
-            )
+            store.keep_plan(plan=plan.as_dict(), started=datetime.now(UTC).isoformat(timespec="seconds"))
+        store.keep_plan(costs={name: asdict(cost) for name, cost in costs.items()})
         return Plan.from_dict(store.plan["plan"])
 
     def _prepare(self, rows: Rows, store: Store) -> Generator[Event, None, tuple[Learners, Plan, Rows]]:
@@ -185,7 +183,7 @@ class Comparison:
         rows = asked.rows(self._count)
         store = Store.open(self.folder, asked.fingerprint(rows))
         known = store.results()
-        if known is not None and not any(each.get("error") for each in known.get("contenders", ())):
+        if known is not None and _answers(known, self.contenders):
             self._results = known
             yield self._event("resumed", f"This comparison is finished; this is the answer in {self.folder}.")
             yield self._event("finished", known["verdict"])
@@ -217,6 +215,12 @@ class Comparison:
         )  # fmt: skip
         write_results(self._results, finished, rows, store)
         yield self._event("finished", self._results["verdict"])
+
+
+def _answers(known: dict[str, Any], contenders: list[Contender]) -> bool:
+    """Whether these results are of all that are compared, and none of them failed."""
+    told = {each.get("name") for each in known.get("contenders", ()) if not each.get("error")}
+    return told == {one.name for one in contenders}
 
 
 def _tries(count: int) -> str:

@@ -54,6 +54,11 @@ def _writing(folder: Path) -> Iterator[None]:
         raise StoreError(f"{reason}. What is finished is kept in {folder}, and the same command goes on") from error
 
 
+def _joined(before: object, now: object) -> bool:
+    """Whether all contenders that there were are still there, and are still the same."""
+    return isinstance(before, dict) and isinstance(now, dict) and before.items() <= now.items()
+
+
 class Store:
     """What a comparison has finished so far. `Store.open` makes or finds it."""
 
@@ -72,7 +77,8 @@ class Store:
     def open(cls, folder: Path, fingerprint: dict[str, Any]) -> Store:
         """The folder for the comparison that `fingerprint` describes, made if need be.
 
-        Raises ConfigError where it holds another comparison, or something else altogether.
+        Contenders, by name, may join those of an earlier start. Raises ConfigError where the folder holds another
+        comparison, or something else altogether.
         """
         cls.check(folder)
         if not (folder / PLAN).is_file():
@@ -81,13 +87,17 @@ class Store:
             return store
         known, same = read_json(folder / PLAN), json.loads(json.dumps(fingerprint))
         before = known.get("compared") or {}
-        if before != same:
-            changed = [key for key in same if before.get(key) != same[key]]
+        joined = _joined(before.get("contenders"), same.get("contenders"))
+        changed = [key for key in same if before.get(key) != same[key] and not (key == "contenders" and joined)]
+        if changed or before.keys() != same.keys():
             raise ConfigError(
                 f"{folder} holds another comparison (not the same: {', '.join(changed) or 'its form'});"
                 " name another folder with --out (out=…), or remove that one"
             )
-        return cls(folder, known)
+        store = cls(folder, known)
+        if joined:
+            store.keep_plan(compared=same)
+        return store
 
     def keep_plan(self, **more: Any) -> None:
         """Add to plan.json."""
