@@ -157,13 +157,16 @@ def test_a_unigram_tokenizer_json(write_folder: Write) -> None:
 
 
 def test_an_empty_folder_says_what_was_expected(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no tokenizer: expected tokenizer.json, vocab.txt, or vocab.json"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"no tokenizer: expected tokenizer.json, vocab.txt, vocab.json with merges.txt, or spiece",
+    ):
         load_tokenizer(tmp_path)
 
 
 def test_kinds_that_are_not_read_say_so(write_folder: Write) -> None:
-    with pytest.raises(UnsupportedError, match=r"spiece.model is a sentencepiece model"):
-        load_tokenizer(write_folder(spiece_model="\x0a"))
+    with pytest.raises(UnsupportedError, match=r"source.spm is a sentencepiece model whose family numbers"):
+        load_tokenizer(write_folder(source_spm="\x0a"))
     with pytest.raises(UnsupportedError, match="no byte-level BPE"):
         load_tokenizer(
             write_folder(vocab_json={"l": 0, "o": 1, "w</w>": 2, "lo": 3}, merges_txt="#version: 0.2\nl o\n")

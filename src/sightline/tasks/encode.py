@@ -103,7 +103,7 @@ def _fit_pairs(
 ) -> tuple[list[Row], int]:
     """Pairs as rows, the longer text of each cut first; and how many were cut."""
     rows, long = [], 0
-    encodings = tokenizer.backend.encode_batch_fast(list(zip(texts, pairs, strict=True)))
+    encodings = tokenizer.encodings(list(zip(texts, pairs, strict=True)))
     for number, found in zip(numbers, encodings, strict=True):
         ids, types = found.ids, found.type_ids
         if not ids:

@@ -56,7 +56,7 @@ def learned_tokenizer(kind: Kind, examples: Examples) -> Tokenizer:
 def token_counts(tokenizer: Tokenizer, examples: Examples) -> list[int]:
     """How many tokens each row has, those that the tokenizer adds included."""
     rows = examples.texts if examples.pairs is None else list(zip(examples.texts, examples.pairs, strict=True))
-    return [len(row.ids) for row in tokenizer.backend.encode_batch_fast(rows)]
+    return [len(row.ids) for row in tokenizer.encodings(rows)]
 
 
 def positions_for(counts: Sequence[int]) -> int:

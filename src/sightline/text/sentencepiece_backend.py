@@ -11,7 +11,6 @@ from sightline.errors import UnsupportedError
 from sightline.text.sentencepiece_file import Kind, SentencePieceModel
 from sightline.text.sentencepiece_normalizer import SPACE, normalizer_of
 
-_SMALLEST = 2.0**-126  # C's FLT_MIN, from which sentencepiece starts to look for the highest score
 _ALL = 2**31 - 1
 _BYTE = r"<(?=0x[0-9A-F]{2}>)"
 
@@ -19,15 +18,14 @@ _BYTE = r"<(?=0x[0-9A-F]{2}>)"
 def unigram_scores(model: SentencePieceModel) -> list[float]:
     """The score that sentencepiece gives each piece in its search.
 
-    A user-defined symbol beats whatever could be cut from its letters (`EncodeOptimized` in `src/unigram_model.cc`).
-    Pieces that stand for no text have none; 0 keeps them out of the lowest score, by which unknown letters are counted.
+    A user-defined symbol gets a bonus, so that it beats nearly whatever else could be cut: a tenth for each byte but
+    the first, as measured of sentencepiece 0.2.3. Pieces that stand for no text have no score; 0 keeps them out of the
+    lowest score, by which unknown letters are counted.
     """
-    normal = [score for score, kind in zip(model.scores, model.kinds, strict=True) if kind is Kind.NORMAL]
-    highest = max([_SMALLEST, *normal])
     scores = []
     for piece, score, kind in zip(model.pieces, model.scores, model.kinds, strict=True):
         if kind is Kind.USER_DEFINED:
-            scores.append(len(piece.encode()) * highest - 0.1)
+            scores.append(0.1 * (len(piece.encode()) - 1))
         else:
             scores.append(score if kind is Kind.NORMAL else 0.0)
     return scores
@@ -69,7 +67,6 @@ def _unigram(model: SentencePieceModel, scores: list[float]) -> tokenizers.Token
 
 def _bpe(model: SentencePieceModel) -> tokenizers.Tokenizer:
     def build(whole_words: bool) -> tokenizers.Tokenizer:
-        vocabulary = {piece: id for id, piece in enumerate(model.pieces)}
         return tokenizers.Tokenizer(
             models.BPE(
                 vocabulary,
@@ -81,6 +78,7 @@ def _bpe(model: SentencePieceModel) -> tokenizers.Tokenizer:
             )
         )
 
+    vocabulary = {piece: id for id, piece in enumerate(model.pieces)}
     merges = merges_of(model)
     symbols = sorted(model.of_kind(Kind.USER_DEFINED), key=len, reverse=True)
     if not symbols:
@@ -88,7 +86,7 @@ def _bpe(model: SentencePieceModel) -> tokenizers.Tokenizer:
     # A symbol is cut out and looked up as a whole. So is then any text that is one piece: the same if merging makes it.
     normal = model.of_kind(Kind.NORMAL)
     made = build(False).encode_batch_fast(normal)
-    if wrong := [piece for piece, row in zip(normal, made, strict=True) if row.tokens != [piece]]:
+    if wrong := [piece for piece, row in zip(normal, made, strict=True) if row.ids != [vocabulary[piece]]]:
         raise UnsupportedError(
             f"merging never makes the BPE piece {wrong[0]!r:.40}, and there are user-defined symbols beside it; "
             "encode with the sentencepiece library and hand over ids"

@@ -1,4 +1,4 @@
-"""A sentencepiece model file (Kudo & Richardson 2018, arXiv:1808.06226): pieces with scores, and how text is normalized.
+"""A sentencepiece model file (Kudo & Richardson 2018, arXiv:1808.06226): pieces, scores, how text is normalized.
 
 The file is a protocol buffer whose fields are listed in sentencepiece's `src/sentencepiece_model.proto`. It is read by
 hand, so that neither sentencepiece nor protobuf is needed: of the format only what such files use, every length checked
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from sightline.errors import CheckpointError, UnsupportedError
+from sightline.text.sentencepiece_rules import BrokenRules, Rules
 from sightline.text.tokenizer_settings import AGAIN, check_file
 
 LARGEST_MODEL = 64 * 2**20  # bytes; the largest published ones, with 256,000 pieces, have about 5 MB
@@ -37,6 +38,7 @@ class Kind(IntEnum):
 class Normalization:
     """What is done to a text before it is cut into pieces: `NormalizerSpec` in the proto."""
 
+    name: str = "identity"
     charsmap: bytes = b""  # replacement rules as a trie; empty: none
     add_dummy_prefix: bool = True
     remove_extra_whitespaces: bool = True
@@ -59,6 +61,10 @@ class SentencePieceModel:
     def unknown(self) -> int:
         """The id of what no piece covers."""
         return self.kinds.index(Kind.UNKNOWN)
+
+    def scores_of(self, kind: Kind) -> list[float]:
+        """The scores of the pieces of this kind."""
+        return [score for score, each in zip(self.scores, self.kinds, strict=True) if each is kind]
 
     def of_kind(self, *kinds: Kind) -> list[str]:
         """The pieces of these kinds, in the order of their ids."""
@@ -140,15 +146,22 @@ def _piece(data: bytes, id: int) -> tuple[str, float, Kind]:
         raise _Damage(f"piece {id} is empty")
     if not math.isfinite(score):
         raise _Damage(f"the score of piece {id} ({piece!r:.40}) is {score}")
-    if kind not in iter(Kind):
+    if kind not in {known.value for known in Kind}:
         raise _Damage(f"piece {id} ({piece!r:.40}) has the unknown type {kind}")
     return piece, score, Kind(kind)
 
 
 def _normalization(data: bytes) -> Normalization:
     flags: dict[int, Value] = dict(_fields(data))
+    charsmap = _bytes(flags.get(2, b""), "the character map")
+    if charsmap:
+        try:
+            Rules(charsmap)
+        except BrokenRules as error:
+            raise _Damage(str(error)) from None
     return Normalization(
-        charsmap=_bytes(flags.get(2, b""), "the character map"),
+        name=_text(flags.get(1, b""), "the name of the normalization"),
+        charsmap=charsmap,
         add_dummy_prefix=_number(flags.get(3, 1), "add_dummy_prefix") != 0,
         remove_extra_whitespaces=_number(flags.get(4, 1), "remove_extra_whitespaces") != 0,
         escape_whitespaces=_number(flags.get(5, 1), "escape_whitespaces") != 0,

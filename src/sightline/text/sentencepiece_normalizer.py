@@ -20,15 +20,15 @@ _ACUTE = "\N{COMBINING ACUTE ACCENT}"
 _STAND_INS = 0x10F000  # private characters of the last plane
 
 
-def _rules(charsmap: bytes) -> list[normalizers.Normalizer]:
+def _rules(charsmap: bytes, compose: bool) -> list[normalizers.Normalizer]:
     rules = normalizers.Precompiled(charsmap)
     steps = [
-        normalizers.Replace(Regex(r"(?<=.)(?=[\p{M}\p{Cf}\p{Sk}\p{Lm}\p{Hangul}])"), _BREAK),
+        normalizers.Replace(Regex(r"(?<=(?m:.))(?=[\p{M}\p{Cf}\p{Sk}\p{Lm}\p{Hangul}])|(?<=\r)(?=\n)"), _BREAK),
         rules,
         normalizers.Replace(_BREAK, ""),
     ]
     composes = rules.normalize_str("e" + _ACUTE) == "\N{LATIN SMALL LETTER E WITH ACUTE}"
-    return [*steps, normalizers.NFC()] if composes else steps
+    return [*steps, normalizers.NFC()] if compose and composes else steps
 
 
 def _spaces(spec: Normalization) -> list[normalizers.Normalizer]:
@@ -45,12 +45,15 @@ def _spaces(spec: Normalization) -> list[normalizers.Normalizer]:
     return [*steps, normalizers.Replace(" ", SPACE)] if spec.escape_whitespaces else steps
 
 
-def normalizer_of(spec: Normalization, symbols: Iterable[str] = ()) -> normalizers.Normalizer | None:
+def normalizer_of(
+    spec: Normalization, symbols: Iterable[str] = (), *, compose: bool = True
+) -> normalizers.Normalizer | None:
     """The steps from a text to the string that is cut into pieces; None where there is nothing to do.
 
-    `symbols` are the user-defined ones: no rule changes them.
+    `symbols` are the user-defined ones: no rule changes them. Without `compose`, letters that the rules replace
+    together are left to the caller.
     """
-    rules = _rules(spec.charsmap) if spec.charsmap else []
+    rules = _rules(spec.charsmap, compose) if spec.charsmap else []
     together = normalizers.Sequence(rules)
     changed = sorted((symbol for symbol in symbols if together.normalize_str(symbol) != symbol), key=len, reverse=True)
     stand_ins = [(symbol, chr(_STAND_INS + index)) for index, symbol in enumerate(changed)]

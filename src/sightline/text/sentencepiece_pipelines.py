@@ -6,7 +6,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from pathlib import Path
 
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
@@ -14,20 +14,21 @@ from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tok
 from sightline.errors import CheckpointError
 from sightline.text.pipelines import ALBERT, T5, XLNET, Family
 from sightline.text.sentencepiece_backend import sentencepiece_backend, unigram_scores
+from sightline.text.sentencepiece_exact import Exact, SentencePieceSource
 from sightline.text.sentencepiece_file import Kind, SentencePieceModel
 from sightline.text.sentencepiece_normalizer import SPACE
 from sightline.text.tokenizer_settings import Settings
 
 GAPS = 100  # <extra_id_0> to <extra_id_99>
+_FAMILIES = {"xlnet": XLNET, "albert": ALBERT, "t5": T5}
+_AROUND = {"xlnet": ("sep", "cls"), "albert": ("cls", "sep"), "t5": ("eos",)}
+CONVENTIONS = ("plain", "albert", "t5")
+"""How a model file is read exactly as sentencepiece reads it, as `tokenizer_config.json` says it."""
 
 
-def _need(model: SentencePieceModel, names: Mapping[str, str], roles: Sequence[str], source: object) -> None:
-    for role in roles:
-        if names[role] not in model.pieces:
-            raise CheckpointError(
-                f"{source} lacks the {role} piece {names[role]!r} that texts need; "
-                "train the model with it as a control symbol, or leave the model type out"
-            )
+def convention_of(family: Family) -> str:
+    """The name of what a family puts around a sentencepiece model."""
+    return next((name for name, known in _FAMILIES.items() if family is known), "plain")
 
 
 def _template(
@@ -68,11 +69,10 @@ def xlnet_pipeline(
     if model.normalization.charsmap:
         steps.append(normalizers.Precompiled(model.normalization.charsmap))
     backend.normalizer = normalizers.Sequence(steps)
-    metaspace = {"replacement": SPACE, "prepend_scheme": "always"}
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(**metaspace)]
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(SPACE, "always")]
     )
-    backend.decoder = decoders.Metaspace(**metaspace)
+    backend.decoder = decoders.Metaspace(SPACE, "always")
     sep, cls = names["sep"], names["cls"]
     backend.post_processor = _template(
         backend,
@@ -88,15 +88,18 @@ def xlnet_pipeline(
     return backend
 
 
+def _albert_letters(lowercase: bool, keep_accents: bool) -> list[normalizers.Normalizer]:
+    spaces = normalizers.Replace(Regex(r"\s+"), " ")
+    return [spaces, *_plain_letters(lowercase=lowercase, keep_accents=keep_accents)]
+
+
 def albert_pipeline(
     model: SentencePieceModel, names: Mapping[str, str], *, lowercase: bool = True, keep_accents: bool = False
 ) -> tokenizers.Tokenizer:
     """ALBERT's: plain letters, sentencepiece's ids, `cls` and `sep` of `names` around them."""
     backend = sentencepiece_backend(model)
     inner = [] if backend.normalizer is None else [backend.normalizer]
-    spaces = normalizers.Replace(Regex(r"\s+"), " ")
-    before = [spaces, *_plain_letters(lowercase=lowercase, keep_accents=keep_accents)]
-    backend.normalizer = normalizers.Sequence([*before, *inner])
+    backend.normalizer = normalizers.Sequence([*_albert_letters(lowercase, keep_accents), *inner])
     cls, sep = names["cls"], names["sep"]
     backend.post_processor = _template(
         backend,
@@ -119,37 +122,52 @@ def t5_pipeline(model: SentencePieceModel, names: Mapping[str, str], *, gaps: in
     return backend
 
 
-def plain_pipeline(model: SentencePieceModel) -> tokenizers.Tokenizer:
-    """sentencepiece's ids and nothing around them."""
-    return sentencepiece_backend(model)
+def names_in(model: SentencePieceModel, family: Family, settings: Settings, path: Path) -> dict[str, str]:
+    """The token of each role: as stated, else the family's where the model has it, else as the model itself says.
 
-
-def names_in(model: SentencePieceModel, family: Family, settings: Settings) -> dict[str, str]:
-    """The token of each role: as stated, else the family's where the model has it, else as the model itself says."""
+    Raises `CheckpointError` where the model lacks one that the family puts around a text.
+    """
     stated = {role: str(token) for role, token in settings.roles.items() if token is not None}
     usual = {role: token for role, token in family.tokens.items() if token in model.pieces}
-    return {**model.roles, **usual, **stated} if not family.tokens else {**usual, **stated}
+    names = {**usual, **stated} if family.tokens else {**model.roles, **stated}
+    for role in _AROUND.get(convention_of(family), ()):
+        if names.get(role) not in model.pieces:
+            raise CheckpointError(
+                f"{path} lacks the {role} piece {names.get(role, family.tokens[role])!r} that texts need; "
+                "train the model with it as a control symbol, or leave the model type out"
+            )
+    return names
 
 
 def build_sentencepiece(
-    model: SentencePieceModel, family: Family, settings: Settings, source: object
-) -> tuple[tokenizers.Tokenizer, Family]:
-    """The tokenizer of a family from a model file, and what the family's tokens are there.
+    model: SentencePieceModel, family: Family, names: Mapping[str, str], settings: Settings
+) -> tokenizers.Tokenizer:
+    """The tokenizer of a family from a model file; `names` are those that `names_in` gives.
 
-    A model of no family that is known here gets sentencepiece's own convention: nothing is added to a text, and the
-    roles are those that the file states. Raises `CheckpointError` where the family's tokens are missing in `source`.
+    A model of no family that is known here gets sentencepiece's own convention: nothing is added to a text.
     """
-    names = names_in(model, family, settings)
-    found = replace(family, tokens=names)
+    lowercase, keep_accents = _letters_of(convention_of(family), settings)
     if family is XLNET:
-        _need(model, {**XLNET.tokens, **names}, ("sep", "cls"), source)
-        lowercase, accents = settings.flag("do_lower_case", False), settings.flag("keep_accents", False)
-        return xlnet_pipeline(model, names, lowercase=lowercase, keep_accents=accents), found
+        return xlnet_pipeline(model, names, lowercase=lowercase, keep_accents=keep_accents)
     if family is ALBERT:
-        _need(model, {**ALBERT.tokens, **names}, ("sep", "cls"), source)
-        lowercase, accents = settings.flag("do_lower_case", True), settings.flag("keep_accents", False)
-        return albert_pipeline(model, names, lowercase=lowercase, keep_accents=accents), found
-    if family is T5:
-        _need(model, {**T5.tokens, **names}, ("eos",), source)
-        return t5_pipeline(model, names), found
-    return plain_pipeline(model), found
+        return albert_pipeline(model, names, lowercase=lowercase, keep_accents=keep_accents)
+    return t5_pipeline(model, names) if family is T5 else sentencepiece_backend(model)
+
+
+def _letters_of(convention: str, settings: Settings) -> tuple[bool, bool]:
+    """Whether a family lower-cases texts, and whether it keeps accents."""
+    return settings.flag("do_lower_case", convention == "albert"), settings.flag("keep_accents", False)
+
+
+def source_of(path: Path, model: SentencePieceModel, convention: str, settings: Settings) -> SentencePieceSource:
+    """The file itself, with what makes the ids exactly sentencepiece's, and what it takes to read it so again."""
+    if convention == "xlnet":
+        return SentencePieceSource(content=path.read_bytes())
+    says: dict[str, str | bool] = {"sentencepiece": convention}
+    before: list[normalizers.Normalizer] = []
+    if convention == "albert":
+        lowercase, keep_accents = _letters_of(convention, settings)
+        before = _albert_letters(lowercase, keep_accents)
+        says |= {"do_lower_case": lowercase, "keep_accents": keep_accents}
+    scores = unigram_scores(model) if model.algorithm == "unigram" else None
+    return SentencePieceSource(content=path.read_bytes(), exact=Exact(model, scores, before), says=says)

@@ -14,6 +14,7 @@ from tokenizers import AddedToken, models
 from sightline.errors import InputError
 from sightline.text.encoding import Encoding, Side, kept_by_longest_first, pad, real_tokens
 from sightline.text.rows import as_rows, check_texts, check_unicode
+from sightline.text.sentencepiece_exact import SentencePieceSource
 from sightline.text.special import special_tokens
 from sightline.text.stream import DecodeStream
 
@@ -48,12 +49,12 @@ class Tokenizer:
         max_length: int | None = None,
         padding_side: Side = "right",
         padding_type: int = 0,
-        sentencepiece: bytes | None = None,
+        sentencepiece: SentencePieceSource | None = None,
     ) -> None:
         """`names` gives a token for each role of `SpecialTokens` that there is; `makes_types`: `token_type_ids` too.
 
         `padding_side` is where rows are padded unless told otherwise, `padding_type` the token type of padding;
-        `sentencepiece` is the model file that the tokenizer was made from, to be saved beside it.
+        `sentencepiece` is the model file that the tokenizer was made from.
 
         The tokenizer takes `backend` over, and clears what it says about padding and cutting.
         """
@@ -116,10 +117,10 @@ class Tokenizer:
         inputs = as_rows(texts, pairs)
 
         def trace() -> list[tokenizers.Encoding]:
-            return self.backend.encode_batch(inputs, add_special_tokens=add_special_tokens)
+            return self.encodings(inputs, add_special_tokens, offsets=True)
 
         try:
-            rows = self.backend.encode_batch_fast(inputs, add_special_tokens=add_special_tokens)
+            rows = self.encodings(inputs, add_special_tokens)
         except TypeError:
             check_unicode(inputs)
             raise
@@ -141,6 +142,23 @@ class Tokenizer:
             tensors["token_type_ids"] = columns([row.type_ids for row in rows], self.padding_type)
         tensors["attention_mask"] = real_tokens(real, width, side)
         return Encoding(tensors, real=real, padding_side=side, kept=kept, trace=trace)
+
+    def encodings(
+        self, rows: Sequence[str | tuple[str, str]], add_special_tokens: bool = True, *, offsets: bool = False
+    ) -> list[tokenizers.Encoding]:
+        """Texts or pairs of texts, all valid Unicode, as the library's rows, however long, neither cut nor padded.
+
+        Where the tokens stand in their texts is followed only with `offsets`: it costs a third of the time.
+        """
+        encode = self.backend.encode_batch if offsets else self.backend.encode_batch_fast
+        encoded = encode(list(rows), add_special_tokens=add_special_tokens)
+        exact = None if self.sentencepiece is None else self.sentencepiece.exact
+        if exact is None:
+            return encoded
+        return [
+            exact.encode(self.backend, row, add_special_tokens) if exact.needs(row, made.ids) else made
+            for row, made in zip(rows, encoded, strict=True)
+        ]
 
     def _limit(self, max_length: int | None, truncation: bool) -> int | None:
         limit = self.max_length if max_length is None and truncation else max_length
@@ -176,7 +194,7 @@ class Tokenizer:
     def _encode(self, text: str, add_special_tokens: bool) -> tokenizers.Encoding:
         check_texts([text])
         try:
-            return self.backend.encode(text, add_special_tokens=add_special_tokens)
+            return self.encodings([text], add_special_tokens, offsets=True)[0]
         except TypeError:
             check_unicode([text])
             raise

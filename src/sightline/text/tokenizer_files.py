@@ -12,8 +12,8 @@ from sightline.errors import CheckpointError
 from sightline.text.pipelines import UNKNOWN, Family
 from sightline.text.special import ROLES
 from sightline.text.tokenizer import Tokenizer
-from sightline.text.tokenizer_settings import Settings, check_file, read_settings
-from sightline.text.vocabulary_files import BY_MODEL_TYPE, build_from, names_of, open_backend, sentencepiece_file
+from sightline.text.tokenizer_settings import Settings, read_settings
+from sightline.text.vocabulary_files import BY_MODEL_TYPE, build_from, names_of, open_backend
 
 
 def _add_tokens(backend: tokenizers.Tokenizer, settings: Settings, path: Path) -> None:
@@ -45,15 +45,6 @@ def _makes_types(backend: tokenizers.Tokenizer, settings: Settings, model_type: 
     return any(backend.encode("a", "a").type_ids)
 
 
-def _sentencepiece(folder: Path) -> bytes | None:
-    """The sentencepiece model in the folder as it is, whichever file was read: it is kept beside what we save."""
-    path = sentencepiece_file(folder)
-    if path is None:
-        return None
-    check_file(path)
-    return path.read_bytes()
-
-
 def load_tokenizer(folder: Path, *, model_type: str | None = None) -> Tokenizer:
     """The tokenizer of a checkpoint's folder.
 
@@ -78,7 +69,7 @@ def load_tokenizer(folder: Path, *, model_type: str | None = None) -> Tokenizer:
         max_length=settings.max_length,
         padding_side=family.padding_side,
         padding_type=family.padding_type,
-        sentencepiece=_sentencepiece(folder),
+        sentencepiece=opened.source,
     )
 
 
@@ -120,6 +111,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         **{f"{role}_token": names.get(role) for role in ROLES},
         "additional_special_tokens": extra,
         **_padding(tokenizer),
+        **({} if tokenizer.sentencepiece is None else tokenizer.sentencepiece.says),
         # With this list, readers pass over older files that may still lie in the folder.
         "added_tokens_decoder": {id: {flag: getattr(token, flag) for flag in flags} for id, token in added.items()},
     }
@@ -127,5 +119,5 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     _write(folder / "tokenizer.json", tokenizer.backend.to_str())
     _write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     if tokenizer.sentencepiece is not None:
-        _write(folder / "spiece.model", tokenizer.sentencepiece)
+        _write(folder / "spiece.model", tokenizer.sentencepiece.content)
     _write(folder / "special_tokens_map.json", json.dumps(roles, indent=2, ensure_ascii=False) + "\n")

@@ -4,14 +4,14 @@
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
-from sightline.errors import CheckpointError, UnsupportedError
+from sightline.errors import CheckpointError, SightlineError, UnsupportedError
 from sightline.text.pipelines import (
     ALBERT,
     BERT,
@@ -27,8 +27,15 @@ from sightline.text.pipelines import (
     gpt2_pipeline,
     roberta_pipeline,
 )
+from sightline.text.sentencepiece_exact import SentencePieceSource
 from sightline.text.sentencepiece_file import read_sentencepiece
-from sightline.text.sentencepiece_pipelines import build_sentencepiece
+from sightline.text.sentencepiece_pipelines import (
+    CONVENTIONS,
+    build_sentencepiece,
+    convention_of,
+    names_in,
+    source_of,
+)
 from sightline.text.special import ROLES
 from sightline.text.tokenizer_settings import AGAIN, Settings, check_file, read_text
 from sightline.text.wordlevel import PICKLES, read_words, wordlevel_pipeline
@@ -89,6 +96,8 @@ def build_from(source: Path | str, build: Callable[[], Built]) -> Built:
         return build()
     except BaseException as error:
         # A panic is no Exception, and its class is not importable.
+        if isinstance(error, SightlineError):
+            raise
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         raise CheckpointError(f"{source} is damaged or of an unknown kind ({error}); {AGAIN}") from None
@@ -177,22 +186,6 @@ def _open_bytelevel(folder: Path, settings: Settings, model_type: str | None) ->
     return gpt2_pipeline(model, names, add_prefix_space=add_prefix_space, add_bos=add_bos)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A tokenizer, the file that it comes from, and what its family has where its files leave it open."""
-
-    path: Path
-    backend: tokenizers.Tokenizer
-    family: Family
-
-
-def _open_sentencepiece(path: Path, settings: Settings, model_type: str | None) -> Opened:
-    model = read_sentencepiece(path)
-    named = BY_CLASS.get(settings.tokenizer_class or "") or BY_MODEL_TYPE.get(model_type or "")
-    backend, family = build_from(path, lambda: build_sentencepiece(model, named or UNKNOWN, settings, path))
-    return Opened(path=path, backend=backend, family=family)
-
-
 def sentencepiece_file(folder: Path) -> Path | None:
     """The sentencepiece model in the folder, where there is one."""
     return next((folder / name for name in SENTENCEPIECE if (folder / name).exists()), None)
@@ -213,6 +206,37 @@ def _open_words(path: Path, settings: Settings) -> tokenizers.Tokenizer:
         unknown = unknown.upper()  # the one-billion-word benchmark spells it so
     _need(path, {"unk": unknown}, ("unk",), words.get)
     return build_from(path, lambda: wordlevel_pipeline(words, unknown=unknown, lowercase=lowercase))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A tokenizer, the file that it comes from, and what its family has where its files leave it open."""
+
+    path: Path
+    backend: tokenizers.Tokenizer
+    family: Family
+    source: SentencePieceSource | None = None
+
+
+def _open_sentencepiece(path: Path, settings: Settings, model_type: str | None) -> Opened:
+    model = read_sentencepiece(path)
+    family = BY_CLASS.get(settings.tokenizer_class or "") or BY_MODEL_TYPE.get(model_type or "", UNKNOWN)
+    names = names_in(model, family, settings, path)
+    backend = build_from(path, lambda: build_sentencepiece(model, family, names, settings))
+    source = source_of(path, model, convention_of(family), settings)
+    return Opened(path=path, backend=backend, family=replace(family, tokens=names), source=source)
+
+
+def _source_beside(folder: Path, settings: Settings) -> SentencePieceSource | None:
+    """The model file beside a tokenizer.json: kept, and followed where the two were saved together by us."""
+    path = sentencepiece_file(folder)
+    if path is None:
+        return None
+    check_file(path)
+    convention = settings.config.get("sentencepiece")
+    if convention not in CONVENTIONS:
+        return SentencePieceSource(content=path.read_bytes())
+    return source_of(path, read_sentencepiece(path), convention, settings)
 
 
 def _refuse(folder: Path) -> NoReturn:
@@ -245,4 +269,5 @@ def open_backend(folder: Path, settings: Settings, model_type: str | None) -> Op
         return _open_sentencepiece(source, settings, model_type)
     else:
         _refuse(folder)
-    return Opened(path=path, backend=backend, family=family_of(settings, model_type, backend.token_to_id))
+    family = family_of(settings, model_type, backend.token_to_id)
+    return Opened(path=path, backend=backend, family=family, source=_source_beside(folder, settings))

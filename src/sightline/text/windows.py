@@ -41,7 +41,7 @@ class Row:
 
 def encode_rows(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Row]:
     """Each text (valid Unicode) as one Row, however long; one of which the tokenizer makes nothing has `new` 0."""
-    encodings = tokenizer.backend.encode_batch_fast(list(texts))
+    encodings = tokenizer.encodings(texts)
     added = tokenizer.backend.num_special_tokens_to_add(False)
     # Which of the added tokens come first is the same for every text, and can be read off any that has tokens.
     sequences = next((row.sequence_ids for row in encodings if len(row) > added), [])
