@@ -45,6 +45,10 @@ class StackCache(Protocol):
     def rows(self) -> int | None:
         """How many rows are remembered; None before the first pass."""
 
+    @property
+    def recalls_the_past(self) -> bool:
+        """Whether it holds hidden states as they were when tokens were read, even if later ones would change them."""
+
     def announce(self, new: Coordinates) -> Coordinates:
         """Say which tokens come; returns the coordinates of all that will answer them, remembered ones first."""
 
@@ -57,6 +61,7 @@ class _Forgetful:
 
     coordinates = None
     rows = None
+    recalls_the_past = False
 
     def announce(self, new: Coordinates) -> Coordinates:
         return new
@@ -242,6 +247,11 @@ class Cache:
     def length(self) -> int:
         """How many tokens are remembered."""
         return 0 if self.coordinates is None else self.coordinates.tokens
+
+    @property
+    def recalls_the_past(self) -> bool:
+        """True of a Memory; keys and values are remembered to spare computing what would come out again."""
+        return self.kind is _MemoryLayer
 
     @property
     def rows(self) -> int | None:

@@ -162,7 +162,8 @@ def _check_grows(model: Model, rows: list[list[int]], limit: int, how: BeamSearc
     if stop and model.tokenizer is None:
         raise UnsupportedError("stop strings are found in text, and this model came without tokenizer; leave them out")
     shortest, widest = min(map(len, rows)), max(map(len, rows))
-    check_can_continue(model.mask, shortest, min(widest + limit, model.config.positions))
+    if not model.layout.two_streams:  # a target is asked behind the last token, whoever sees whom before it
+        check_can_continue(model.mask, shortest, min(widest + limit, model.config.positions))
 
 
 def _check_fills(model: Model, rows: list[list[int]], sampling: Sampling, how: BeamSearch, stop: bool) -> None:

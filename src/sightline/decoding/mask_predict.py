@@ -47,10 +47,20 @@ def masked_log_probs(model: Model, ids: Tensor, places: Tensor) -> Tensor:
     They are the model's own, over the whole vocabulary; only that what is no word, such as a special token, has −inf.
     """
     with torch.no_grad():
-        out = model(ids)
-        logits = model.logits(out.last_hidden_state[:, places.to(model.device)])
+        logits = model.logits(_states(model, ids, places.to(model.device)))
     log_probs = logits.float().cpu().log_softmax(-1)
     return log_probs.masked_fill(~_words(model), -torch.inf)
+
+
+def _states(model: Model, ids: Tensor, places: Tensor) -> Tensor:
+    """What stands for a blank at each place, (B, P, W): the state of the mask token that holds it, or in a network of
+    two streams that of a target, while nobody sees what holds the place of a blank."""
+    if not model.layout.two_streams:
+        return model(ids).last_hidden_state[:, places]
+    tokens = ids.shape[1]
+    hidden = (ids == mask_id(model))[:, None].expand(-1, tokens, -1)
+    mapping = torch.nn.functional.one_hot(places.cpu(), tokens)[None].expand(len(ids), -1, -1)
+    return model(ids, perm_mask=hidden, target_mapping=mapping).last_hidden_state
 
 
 def _words(model: Model) -> Tensor:

@@ -145,6 +145,10 @@ def check_can_continue(mask: Mask, prompt: int, length: int) -> None:
 class Rows:
     """A batch of rows that grow by a token at a time, each by `limit` tokens or up to its last position.
 
+    What comes next is what the last token's state says, or in a network of two streams what a target says that is asked
+    at the place behind it. Where tokens see what comes after them, earlier states change with every new one, and no
+    cache could be exact: then each step reads the rows anew.
+
     Where the mask goes by an order, it is the one in which tokens become known: all of a prompt has rank 0, what
     follows 1, 2, … So under `Permuted()` each prompt is a prefix that is seen whole, as long as it happens to be.
 
@@ -155,27 +159,37 @@ class Rows:
         self.model = model
         self.ordered, self.grown = reads_ranks(model.mask), 0
         lengths = [len(prompt) for prompt in prompts]
-        width = max(lengths)
-        self.cache = KeyValueCache(capacity=width + min(limit, model.config.positions - min(lengths)))
-        ids = torch.zeros(len(prompts), width, dtype=torch.long)
-        real = torch.zeros(len(prompts), width, dtype=torch.long)
+        width, shortest = max(lengths), min(lengths)
+        longest = min(width + limit, model.config.positions)
+        exact = looks_back(model.mask, shortest, longest)
+        self.cache = KeyValueCache(capacity=width + min(limit, model.config.positions - shortest)) if exact else None
+        self.ids = torch.zeros(len(prompts), width, dtype=torch.long)
+        self.real = torch.zeros(len(prompts), width, dtype=torch.long)
         for row, prompt in enumerate(prompts):
-            ids[row, : len(prompt)] = torch.tensor(prompt)
-            real[row, : len(prompt)] = 1
-        self.logits = self._ask(ids, real)
+            self.ids[row, width - len(prompt) :] = torch.tensor(prompt)
+            self.real[row, width - len(prompt) :] = 1
+        self.logits = self._ask(self.ids, self.real)
 
     def _ask(self, ids: Tensor, real: Tensor | None) -> Tensor:
-        ranks = torch.full((1, ids.shape[1]), self.grown) if self.ordered else None
+        """What comes next, given the tokens that the cache does not know yet."""
+        known = torch.arange(ids.shape[1]) + 1 + self.grown - ids.shape[1]
+        ranks = known.clamp(min=0)[None] if self.ordered else None
+        behind = self.real.sum(-1, keepdim=True) if self.model.layout.two_streams else None
         with torch.no_grad():
-            out = self.model(ids, real, cache=self.cache, ranks=ranks)
+            out = self.model(ids, real, cache=self.cache, ranks=ranks, targets=behind)
             return self.model.logits(pick(out.last_hidden_state, out.coordinates, "last"))
 
     def feed(self, tokens: Tensor) -> None:
         """Append a token to each row, int64 (R,), and ask what comes next."""
         self.grown += 1
-        self.logits = self._ask(tokens[:, None], None)
+        self.ids = torch.cat([self.ids, tokens[:, None].to(self.ids.device)], 1)
+        self.real = torch.cat([self.real, torch.ones_like(self.real[:, :1])], 1)
+        self.logits = self._ask(self.ids, self.real) if self.cache is None else self._ask(tokens[:, None], None)
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows only, in this order; a row may be named more than once."""
-        self.cache.reorder(rows)
+        if self.cache is not None:
+            self.cache.reorder(rows)
+        here = rows.to(self.ids.device)
+        self.ids, self.real = self.ids.index_select(0, here), self.real.index_select(0, here)
         self.logits = self.logits.index_select(0, rows)

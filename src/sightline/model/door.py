@@ -184,6 +184,24 @@ def check_order(at: Coordinates, mask: Mask, past: Coordinates | None) -> None:
         )
 
 
+def check_final(at: Coordinates, mask: Mask, cache: StackCache) -> None:
+    """Raise UnsupportedError where remembered tokens would see these: then what is remembered of them is outdated.
+
+    A Memory holds what they were when they were read and promises no more.
+    """
+    past = cache.coordinates
+    if past is None or cache.recalls_the_past or Causal() in mask.conjuncts() or at.position.device.type != "cpu":
+        return
+    outdated = mask.table(past.to("cpu"), at)
+    if past.real is not None:
+        outdated = outdated & past.real.to("cpu")[:, :, None]
+    if bool(outdated.any()):
+        raise UnsupportedError(
+            f"under the mask {mask} remembered tokens would have seen these, and be others: no cache of keys is exact;"
+            " read all at once, look through a mask that looks back, such as causal, or pass a Memory"
+        )
+
+
 def real_positions(at: Coordinates) -> Tensor:
     """Positions (B, T), −1 where padded."""
     return at.position if at.real is None else torch.where(at.real, at.position, -1)

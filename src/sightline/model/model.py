@@ -25,7 +25,7 @@ from sightline.core.mask import Mask
 from sightline.core.sight import Sight
 from sightline.core.taps import record
 from sightline.errors import ConfigError, UnsupportedError
-from sightline.model.door import check_allowed, check_order, check_tokens, coordinates_of
+from sightline.model.door import check_allowed, check_final, check_order, check_tokens, coordinates_of
 from sightline.model.output import Output
 from sightline.model.targets import two_streams
 from sightline.networks.heads import Pick, place
@@ -148,8 +148,10 @@ class Model(nn.Module):
         memory = FORGETFUL if cache is None else cache
         tokens = check_tokens(input_ids, inputs_embeds, self.config.vocabulary, self.config.width)
         at = coordinates_of(tokens, attention_mask, token_type_ids, position_ids, ranks, documents, memory, self.config)
-        if position_ids is not None and allowed is None:
-            check_order(at, self.mask, memory.coordinates)
+        if allowed is None:
+            check_final(at, self.mask, memory)
+            if position_ids is not None:
+                check_order(at, self.mask, memory.coordinates)
         queries, allowed = at, None if allowed is None else check_allowed(allowed, len(tokens))
         if not (targets is None and target_mapping is None and perm_mask is None):
             self._check_streams(only)

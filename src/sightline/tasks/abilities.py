@@ -100,6 +100,9 @@ def _generate(model: Model) -> Ability:
         return Ability(True, f"autoregressive: token by token, each from those before it{ids}{_retrained(model)}")
     if sight == "back, after a prefix":
         return Ability(True, f"autoregressive, after a prompt that fills the prefix{ids}{_retrained(model)}")
+    if model.layout.two_streams and sight == "to both sides":
+        how = "autoregressive: asked at the place behind the last token, the text read anew for each"
+        return Ability(True, f"{how}, as under {model.mask} what was read sees what is new{ids}{_retrained(model)}")
     if sight == "by an order" and looks_back(model.mask, TOKENS, 2 * TOKENS):
         return Ability(True, f"autoregressive: the prompt is seen whole, then token by token{ids}{_retrained(model)}")
     if _unordered(model):
