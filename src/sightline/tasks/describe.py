@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from sightline.core.block import Block
+from sightline.core.position import ENDLESS
 from sightline.tasks.abilities import Ability, abilities, count_labels
 from sightline.tasks.drawing import Drawing, draw
 from sightline.tasks.purpose import in_words, objective, trained
@@ -27,7 +28,8 @@ class Description:
     """A model in words and numbers; `str` gives the text for a terminal.
 
     name, family, layout   as users call it; the network; how its checkpoint is spelled
-    width … positions      sizes: numbers a token, attention heads, numbers between the feed-forward's two layers
+    width … positions      sizes: numbers a token, attention heads, numbers between the feed-forward's two layers; None
+                           where there is no last position
     parameters             all of them, tied ones counted once; embedding_parameters are those in tables of embeddings
     tied                   whether the LM head uses the token embedding; None without such a head
     megabytes              of the weights, 10⁶ bytes each
@@ -49,7 +51,7 @@ class Description:
     width: int
     attention_heads: int
     inner: int
-    positions: int
+    positions: int | None
     vocabulary: int
     parameters: int
     embedding_parameters: int
@@ -79,6 +81,11 @@ class Description:
     max_length: int | None
     special_tokens: dict[str, str] | None
 
+    @property
+    def places(self) -> str:
+        """How many positions, and of which kind."""
+        return f"{'no last one' if self.positions is None else format(self.positions, ',')}, {self.positions_are}"
+
     def as_dict(self) -> dict[str, Any]:
         """Every field as plain values that JSON can write."""
         return asdict(self)
@@ -92,6 +99,7 @@ class Description:
 POST_NORM = "post-norm: after each sum, and after the embeddings"
 PRE_NORM = "pre-norm: before each layer, and at the end"
 BETWEEN_NORMS = "pre-norm: after the embeddings, before each layer but the first, and at the end"
+SUMS_NORM = "post-norm: after each sum"
 ROOT = "divided by the root of a head's width"
 
 
@@ -112,6 +120,10 @@ def _two_bases(config: Any) -> str:
     return f"rotary, base {config.global_base:,g} (in local layers {config.local_base:,g})"
 
 
+def _relative(clamp: int | None) -> str:
+    return "relative: by distance alone" + (f", {clamp:,} at most" if clamp else "")
+
+
 def _gpt2_scores(config: Any) -> str:
     parts = [ROOT] * config.scaled + ["divided by the layer's number"] * config.scaled_by_layer
     return " and ".join(parts) or "as they are"
@@ -127,6 +139,12 @@ FACTS = {
     "gpt2": _Facts(
         norm=PRE_NORM, positions_are=lambda config: "learned", scores=_gpt2_scores, token_types=lambda config: 0
     ),
+    "xlnet": _Facts(
+        norm=SUMS_NORM,
+        positions_are=lambda config: _relative(config.clamp_length),
+        scores=lambda config: f"{ROOT}; of content, of distance and of being in one segment",
+        token_types=lambda config: int(config.token_types),
+    ),
     "modernbert": _Facts(
         norm=BETWEEN_NORMS, positions_are=_two_bases, scores=lambda config: ROOT, token_types=lambda config: 0
     ),
@@ -138,6 +156,7 @@ NAMES = {
     "roberta": "RoBERTa",
     "distilbert": "DistilBERT",
     "gpt2": "GPT-2",
+    "xlnet": "XLNet",
     "modernbert": "ModernBERT",
     "modernbert-decoder": "ModernBERT decoder",
 }
@@ -188,7 +207,7 @@ def describe(model: Model, name: str | None = None) -> Description:
         width=config.width,
         attention_heads=config.attention_heads,
         inner=config.inner,
-        positions=config.positions,
+        positions=None if config.positions == ENDLESS else config.positions,
         vocabulary=config.vocabulary,
         parameters=sum(tensor.numel() for tensor in tensors),
         embedding_parameters=sum(table.numel() for table in tables.values()),
@@ -251,7 +270,7 @@ def _page(it: Description) -> list[str]:
         _line("size", size),
         _line("parameters", f"{it.parameters:,}, {it.embedding_parameters:,} of them in embeddings{tied[it.tied]}"),
         _line("weights", f"{it.dtype}, {it.megabytes:,.1f} MB"),
-        _line("positions", f"{it.positions:,}, {it.positions_are}"),
+        _line("positions", it.places),
         _line("norm", it.norm),
         _line("activation", it.activation),
         _line("scores", it.scores),

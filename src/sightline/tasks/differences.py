@@ -82,7 +82,7 @@ _ROWS: tuple[tuple[str, Callable[[Description], object]], ...] = (
     ("objective", lambda it: it.objective),
     ("trained", lambda it: "trained" if it.trained else "random weights"),
     ("norm", lambda it: it.norm),
-    ("positions", lambda it: f"{it.positions:,}, {it.positions_are}"),
+    ("positions", lambda it: it.places),
     ("activation", lambda it: it.activation),
     ("scores", lambda it: it.scores),
     ("heads", lambda it: ", ".join(it.heads) or "none"),
