@@ -83,7 +83,7 @@ def test_flex_agrees_for_every_family(family: str, mask: str, side: str) -> None
     check_flex(family, MASKS[mask], side)
 
 
-@families("kernels")
+@families("parity")
 def test_attentions_are_those_of_transformers(family: str, tmp_path: Path) -> None:
     theirs = reference(LM[family], attention="eager")
     model = load(saved(theirs, tmp_path))

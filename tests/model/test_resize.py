@@ -6,7 +6,7 @@ import pytest
 import torch
 import transformers
 
-from contract.families import FAMILIES, VOCABULARY, random_ids, tiny
+from contract.families import FAMILIES, VOCABULARY, WITHOUT_REFERENCE, random_ids, tiny
 from contract.reference import LM, reference, saved
 from sightline.core.mask import Causal
 from sightline.errors import ConfigError, InputError
@@ -79,6 +79,8 @@ def test_new_special_tokens(family: str, tmp_path: Path) -> None:
     loaded = load(folder)
     assert loaded.tokenizer.encode("<bot>", add_special_tokens=False) == [old + 1]
     assert torch.allclose(loaded(**loaded.tokenizer(text)).last_hidden_state, expected, atol=1e-6)
+    if family in WITHOUT_REFERENCE:
+        pytest.skip(WITHOUT_REFERENCE[family])
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     network = transformers.AutoModel.from_pretrained(folder).eval()
     with torch.no_grad():
@@ -104,7 +106,10 @@ def test_it_learns_on(family: str) -> None:
     model = tiny(family, heads=("lm",))
     model.resize_token_embeddings(VOCABULARY + 1)
     model(torch.tensor([[VOCABULARY, 5]])).last_hidden_state.square().sum().backward()
-    assert bool(model.network.get_parameter(EMBEDDING).grad[VOCABULARY].any())
+    rows = [
+        p for name, p in model.network.named_parameters() if name.startswith("embeddings.tokens") and "proj" not in name
+    ]
+    assert bool(rows[-1].grad[-1].any())  # of the last table, where the vocabulary is in several
     model.requires_grad_(False)
     model.resize_token_embeddings(VOCABULARY)
     assert not any(parameter.requires_grad for parameter in model.parameters())

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from sightline.core.check import whole
 from sightline.errors import InputError
-from sightline.networks.embedding import token_embedding
+from sightline.networks.adaptive import AdaptiveEmbedding, AdaptiveSoftmax
+from sightline.networks.embedding import TokenEmbedding
 from sightline.networks.heads import LMHead
 
 if TYPE_CHECKING:
@@ -34,11 +35,7 @@ def resize_vocabulary(model: Model, vocabulary: int) -> None:
             f"the tokenizer has {len(model.tokenizer)} tokens, more than the {vocabulary} asked for; their ids would"
             " have no embedding"
         )
-    embedding = token_embedding(model.network)
-    embedding.weight = _resized(embedding.weight, vocabulary)
-    embedding.num_embeddings = vocabulary
-    head = dict(model.heads.items()).get("lm")
-    if isinstance(head, LMHead):
-        head.weight = None if head.weight is None else _resized(head.weight, vocabulary)
-        head.bias = None if head.bias is None else _resized(head.bias, vocabulary)
+    for part in (model.network.get_submodule("embeddings.tokens"), dict(model.heads.items()).get("lm")):
+        if isinstance(part, TokenEmbedding | AdaptiveEmbedding | LMHead | AdaptiveSoftmax):
+            part.resize(vocabulary, _resized)
     model.network.config = replace(model.config, vocabulary=vocabulary)

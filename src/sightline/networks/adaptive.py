@@ -12,7 +12,7 @@ Shapes: B batch, T tokens, N positions that are asked, W model width, V vocabula
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -22,6 +22,7 @@ from sightline.core.check import whole
 from sightline.core.coordinates import Coordinates
 from sightline.core.linear import Linear, PackedWeight, linear
 from sightline.errors import ConfigError
+from sightline.networks.embedding import Resized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,21 +100,33 @@ class AdaptiveEmbedding(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         if tokens.is_floating_point():
             return tokens
-        return self._vectors(tokens.flatten()).view(*tokens.shape, self.width) * self.width**0.5
+        return self._vectors(tokens) * self.width**0.5
 
     def _vectors(self, ids: Tensor) -> Tensor:
-        """(N,) → (N, W), table by table."""
-        if len(self.tables) == 1:
-            return self._of_table(0, ids)
-        bounds = self.clusters.bounds
-        places = [((ids >= begin) & (ids < end)).nonzero()[:, 0] for begin, end in bounds]
-        found = [self._of_table(i, ids[at] - bounds[i][0]) for i, at in enumerate(places)]
-        vectors = torch.cat(found)
-        return torch.empty_like(vectors).index_copy(0, torch.cat(places), vectors)
+        """(B, T) → (B, T, W).
+
+        Every table is asked for every token, and what it says of words that are not its own is passed over: further
+        tables are so narrow that this costs little, and no shape depends on which words there are.
+        """
+        vectors = self._of_table(0, ids.clamp(max=self.clusters.tables[0][0] - 1))
+        bounds = self.clusters.bounds if len(self.tables) > 1 else ()
+        for index, (begin, end) in enumerate(bounds[1:], start=1):
+            own = (ids >= begin) & (ids < end)
+            vectors = torch.where(
+                own[..., None], self._of_table(index, (ids - begin).clamp(0, end - begin - 1)), vectors
+            )
+        return vectors
 
     def _of_table(self, index: int, ids: Tensor) -> Tensor:
         vectors = self.tables[index](ids)
         return self.projections[index](vectors) if len(self.projections) else vectors
+
+    def resize(self, vocabulary: int, resized: Resized) -> None:
+        """Give its last table as many rows as make so many words in all, in place."""
+        self.clusters = replace(self.clusters, vocabulary=vocabulary)
+        last, (count, _) = self.tables[-1], self.clusters.tables[-1]
+        last.register_parameter("weight", resized(last.get_parameter("weight"), count))
+        last.num_embeddings = count
 
 
 class Words(nn.Module):
@@ -191,6 +204,14 @@ class AdaptiveSoftmax(nn.Module):
             within = self._rare(flat[at], words, index).gather(1, (wanted[at] - begin)[:, None])[:, 0]
             found = found.index_add(0, at, within)
         return found.view(targets.shape)
+
+    def resize(self, vocabulary: int, resized: Resized) -> None:
+        """Give its last table as many rows as make so many words in all; an embedding that it is tied to is not its own
+        to resize."""
+        self.clusters = replace(self.clusters, vocabulary=vocabulary)
+        last, (count, _) = self.tables[-1], self.clusters.tables[-1]
+        for name, parameter in list(last.named_parameters()):
+            last.register_parameter(name, resized(parameter, count))
 
     def _words(self) -> list[tuple[Tensor, Tensor]]:
         """Of each cluster the matrix (words, E) and the bias (words): tables, or pieces of the only one."""

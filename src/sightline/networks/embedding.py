@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
+
+Resized = Callable[[Tensor, int], nn.Parameter]
+"""How a tensor with a row for each word becomes one with another number of rows."""
 
 
 class TokenEmbedding(nn.Embedding):
@@ -10,6 +15,10 @@ class TokenEmbedding(nn.Embedding):
 
     def forward(self, tokens: Tensor) -> Tensor:
         return tokens if tokens.is_floating_point() else super().forward(tokens)
+
+    def resize(self, vocabulary: int, resized: Resized) -> None:
+        """Give it so many rows, in place."""
+        self.weight, self.num_embeddings = resized(self.weight, vocabulary), vocabulary
 
 
 def token_embedding(network: nn.Module) -> TokenEmbedding:

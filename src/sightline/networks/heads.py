@@ -17,7 +17,7 @@ from sightline.core.activation import activation
 from sightline.core.coordinates import Coordinates
 from sightline.core.dropout import Dropout
 from sightline.core.linear import Linear, PackedWeight, linear
-from sightline.networks.embedding import TokenEmbedding
+from sightline.networks.embedding import Resized, TokenEmbedding
 
 Pick = Literal["first", "last"]
 Pooling = Literal["first", "last", "mean"]
@@ -65,6 +65,11 @@ class LMHead(nn.Module):
     def forward(self, hidden: Tensor, at: Coordinates | None = None) -> Tensor:
         hidden = hidden if self.transform is None else self.transform(hidden)
         return linear(hidden, self.matrix, self.bias, self.packed)
+
+    def resize(self, vocabulary: int, resized: Resized) -> None:
+        """Give it so many rows, in place; an embedding that it is tied to is not its own to resize."""
+        self.weight = None if self.weight is None else resized(self.weight, vocabulary)
+        self.bias = None if self.bias is None else resized(self.bias, vocabulary)
 
     def log_prob(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Log-probability of each target: hidden (…, W), targets (…) → (…), in nats."""
