@@ -20,12 +20,14 @@ from sightline.core.mask import (
     Bidirectional,
     Causal,
     Mask,
+    NotItself,
     NotPadding,
     Permuted,
     Prefix,
     SameDocument,
     SlidingWindow,
 )
+from sightline.core.relative import RelativePositions
 from sightline.decoding.fill import fill
 from sightline.decoding.generate import generate
 from sightline.errors import ConfigError, InputError, SightlineError, UnsupportedError
@@ -52,6 +54,7 @@ EVERY_LEAF: list[Mask] = [
     Permuted(strict=True),
     SameDocument(),
     NotPadding(),
+    NotItself(),
 ]
 
 
@@ -65,8 +68,15 @@ def bytelevel() -> Tokenizer:
     return learn_tokenizer(TEXTS, kind="bytelevel-bpe", vocabulary=280)
 
 
+def is_endless(family: str) -> bool:
+    """Whether no position is the last, so that there is no such setting."""
+    return "positions" not in {field.name for field in fields(LAYOUTS[family].config)}
+
+
 def small(family: str, heads: tuple[str, ...] = ("lm",), **settings: Any) -> Model:
-    sizes = {"width": 16, "inner": 24, "layers": 2, "positions": 24}
+    sizes = {"width": 16, "inner": 24, "layers": 2}
+    if not is_endless(family):
+        sizes["positions"] = 24
     if "tokenizer" not in settings:
         sizes["vocabulary"] = 31
     return build(family, "tiny", heads=heads, **{**sizes, **settings})
@@ -90,6 +100,8 @@ HEADED = [
     ("distilbert", ("lm",), "AutoModelForMaskedLM"),
     ("gpt2", ("lm",), "AutoModelForCausalLM"),
     ("gpt2", ("tagger",), "AutoModelForTokenClassification"),
+    ("xlnet", ("lm",), "AutoModelForCausalLM"),
+    ("xlnet", ("classifier",), "AutoModelForSequenceClassification"),
     ("modernbert", ("lm",), "AutoModelForMaskedLM"),
     ("modernbert-decoder", ("classifier",), "AutoModelForSequenceClassification"),
 ]
@@ -148,12 +160,15 @@ def test_what_is_said_of_the_network_is_what_its_modules_do(family: str) -> None
     assert said.local_layers == (f"{len(limited)} of {len(blocks)}: {limited[0]}" if limited else None)
     tables = {name: table for name, table in model.network.named_modules() if isinstance(table, nn.Embedding)}
     table = tables.get("embeddings.positions.table")
-    assert said.positions_are.startswith("rotary" if table is None else "learned")
+    relative = any(isinstance(module, RelativePositions) for module in model.network.modules())
+    kind = "relative" if relative else "rotary" if table is None else "learned"
+    assert said.positions_are.startswith(kind) and is_endless(family) == relative == (said.positions is None)
     if table is not None:
         before = int((re.findall(r"after (\d+) rows", said.positions_are) or [0])[0])
         assert table.num_embeddings == said.positions + before
     types = getattr(model.network.get_submodule("embeddings"), "token_types", None)
-    assert said.token_types == (0 if types is None else types.num_embeddings)
+    told_apart = 4 if family == "xlnet" else 0  # in its scores, by whether they differ
+    assert said.token_types == (told_apart if types is None else types.num_embeddings)
 
 
 # What goes out
@@ -212,7 +227,7 @@ def test_a_drawing_is_the_table(mask: Mask) -> None:
 def test_a_leaf_that_tells_tokens_apart_is_seen_to(mask: Mask) -> None:
     drawing = draw(mask)
     assert ("·" in "".join(drawing.rows)) == (mask != Bidirectional())
-    assert bool(drawing.example) == isinstance(mask, Permuted | SameDocument | NotPadding)
+    assert bool(drawing.example) == isinstance(mask, Permuted | SameDocument | NotPadding | NotItself)
     assert draw(mask) == drawing, "the same drawing each time"
     said = describe(small("gpt2").with_mask(mask))
     assert said.drawing == drawing

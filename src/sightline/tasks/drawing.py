@@ -17,7 +17,7 @@ import torch
 
 from sightline.core.check import whole
 from sightline.core.coordinates import Coordinates
-from sightline.core.mask import Mask, NotPadding, Permuted, SameDocument
+from sightline.core.mask import Mask, NotItself, NotPadding, Permuted, SameDocument
 from sightline.core.reach import size_of
 
 SEES, BLIND = "■", "·"
@@ -52,7 +52,7 @@ def example(mask: Mask, tokens: int) -> tuple[Coordinates, str]:
     """Coordinates of `tokens` tokens that show what the mask tells apart, and in words what was made up."""
     kinds = {type(leaf) for leaf in mask.leaves()}
     position = torch.arange(tokens)
-    rank = document = real = None
+    rank = document = real = blind = None
     said = []
     if Permuted in kinds:
         rank = torch.randperm(tokens, generator=torch.Generator().manual_seed(SEED)) + 1
@@ -65,10 +65,13 @@ def example(mask: Mask, tokens: int) -> tuple[Coordinates, str]:
     if NotPadding in kinds:
         real = torch.arange(tokens) < tokens - tokens // 4
         said.append(f"an example row whose last {tokens // 4} tokens are padding")
+    if NotItself in kinds:
+        blind = torch.ones(tokens, dtype=torch.bool)
+        said.append("an example in which every token asks for its own place, blind for what stands there")
     wide = [leaf for leaf in mask.leaves() if size_of(leaf) >= tokens]
     said += [f"{leaf} reaches over all {tokens} tokens drawn here" for leaf in wide]
-    rank, document, real = (None if field is None else field[None] for field in (rank, document, real))
-    at = Coordinates(position=position[None], rank=rank, document=document, real=real)
+    rank, document, real, blind = (None if field is None else field[None] for field in (rank, document, real, blind))
+    at = Coordinates(position=position[None], rank=rank, document=document, real=real, blind=blind)
     return at, "; ".join(dict.fromkeys(said))
 
 

@@ -34,7 +34,9 @@ def objective(model: Model) -> tuple[str, str]:
     ):
         if head in model.heads:
             return name, sentence
-    name, sentence = _LM[looks(model.trained_mask, model.config.positions)]
+    sight = looks(model.trained_mask, model.config.positions)
+    ordered = model.layout.two_streams and sight == "to both sides"  # under which all orders were tried
+    name, sentence = _LM["by an order" if ordered else sight]
     follows = "to tell whether one text follows another"
     if "lm" in model.heads and "next_sentence" in model.heads:
         return f"{name} and next sentence", f"{sentence}; and {follows}"
