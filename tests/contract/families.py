@@ -47,6 +47,12 @@ def families(check: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("family", cases)
 
 
+def sizes(family: str) -> dict[str, Any]:
+    """The settings of a tiny model of this layout."""
+    known = {field.name for field in fields(LAYOUTS[family].config)}  # a network without end has no `positions`
+    return {**{name: size for name, size in SIZES.items() if name in known}, **OWN.get(family, {})}
+
+
 def randomize(module: nn.Module, seed: int = 0) -> None:
     """Weights large enough that every one of them shows in the result: norms and biases too."""
     generator = torch.Generator().manual_seed(seed)
@@ -67,9 +73,8 @@ def tiny(
     **settings: Any,
 ) -> Model:
     """A random model in eval mode, by default in float64 and with every head that the layout has."""
-    known = {field.name for field in fields(LAYOUTS[family].config)}  # a network without end has no `positions`
-    sizes = {**{name: size for name, size in SIZES.items() if name in known}, **OWN.get(family, {}), **settings}
-    model = build(family, "tiny", heads=HEADS[family] if heads is None else heads, labels=3, dtype=dtype, **sizes)
+    wanted = HEADS[family] if heads is None else heads
+    model = build(family, "tiny", heads=wanted, labels=3, dtype=dtype, **{**sizes(family), **settings})
     randomize(model, seed)
     return model if mask is None else model.with_mask(mask)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from contract.families import FAMILIES, SIZES, padded, random_ids, tiny
+from contract.families import FAMILIES, SIZES, families, padded, random_ids, sizes, tiny
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Bidirectional, Causal, Mask, Permuted, Prefix, SlidingWindow
 from sightline.errors import CheckpointError, ConfigError, UnsupportedError
@@ -83,7 +83,7 @@ def test_what_is_saved_is_loaded(
 
 
 @pytest.mark.parametrize("labels", [LABELS, None], ids=["classes", "number"])
-@pytest.mark.parametrize("family", FAMILIES)
+@families("parity")
 def test_transformers_opens_it_and_gives_the_same(family: str, labels: tuple[str, ...] | None, tmp_path: Path) -> None:
     folder = with_classifier(tiny(family), labels).save(tmp_path)
     theirs, report = transformers.AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
@@ -173,7 +173,7 @@ def test_new_weights_come_from_the_seed_alone(family: str) -> None:
     weights = [head_of(each).output.weight for each in (one, same, other)]
     assert torch.equal(weights[0], weights[1]) and not torch.equal(weights[0], weights[2])
     assert 0.01 < float(weights[0].detach().std()) < 0.03
-    assert (head_of(one).output.bias is None) == (family in ("gpt2", "modernbert-decoder"))
+    assert (head_of(one).output.bias is None) == (family in ("gpt2", "modernbert-decoder", "transfo-xl"))
     assert set(one.new_tensors) == {name for name, _ in one.named_parameters() if name.startswith("heads.")} - (
         {"heads.pooler.dense.weight", "heads.pooler.dense.bias"} if family == "bert" else set()
     )
@@ -183,7 +183,7 @@ def test_new_weights_come_from_the_seed_alone(family: str) -> None:
 def test_no_class_begins_as_a_token(family: str) -> None:
     """Drawn by the network's own seed from the start, a class's weights would be an embedding, and its logit large
     wherever that token is read: under a causal mask, at the end of every row."""
-    model = build(family, "tiny", heads=(), seed=5, **SIZES)
+    model = build(family, "tiny", heads=(), seed=5, **sizes(family))
     weight = head_of(with_classifier(model, LABELS, seed=5)).output.weight
     for name, other in model.network.named_parameters():
         shared = numpy.intersect1d(weight.detach().numpy(), other.detach().numpy())

@@ -9,7 +9,7 @@ import pytest
 import torch
 import transformers
 
-from contract.families import FAMILIES, random_ids, tiny
+from contract.families import FAMILIES, families, random_ids, tiny
 from sightline.core.mask import Causal
 from sightline.errors import CheckpointError
 from sightline.model.load import build, load
@@ -18,7 +18,7 @@ from sightline.text.tokenizer import Tokenizer
 
 TEXTS = ["a few words to learn from", "and a few more", "Zwölf Boxkämpfer jagen Viktor"]
 KINDS = {"bert": "wordpiece", "distilbert": "wordpiece", "roberta": "bytelevel-bpe", "gpt2": "bytelevel-bpe"}
-KINDS |= {"modernbert": "wordpiece", "modernbert-decoder": "wordpiece"}
+KINDS |= {"modernbert": "wordpiece", "modernbert-decoder": "wordpiece", "transfo-xl": "wordpiece"}
 
 
 def learned(family: str) -> Tokenizer:
@@ -29,7 +29,7 @@ def config_of(folder: Path) -> dict[str, object]:
     return dict(json.loads((folder / "config.json").read_text()))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@families("parity")
 def test_texts_give_the_same_numbers_in_transformers(family: str, tmp_path: Path) -> None:
     """The whole way: texts, through the tokenizer and the network that each library reads from the folder."""
     model = build(family, "tiny", tokenizer=learned(family), dtype=torch.float64, heads=("lm",))

@@ -203,9 +203,10 @@ TRANSFORMER_XL = Layout(
     },
     # n_token: another spelling of vocab_size. tgt_len and ext_len: how its makers cut text in training.
     inert=frozenset(
-        "pre_lnorm tie_weight adaptive init init_range proj_init_std proj_share_all_but_first trainer_compatible"
+        "adaptive init init_range proj_init_std proj_share_all_but_first trainer_compatible"
         " n_token tgt_len ext_len".split()
     ),
+    adapted=frozenset({"pre_lnorm", "tie_weight"}),
     adapt_read=_read,
     adapt_write=_write,
     ignored=(
