@@ -11,11 +11,12 @@ from typing import Any
 import numpy
 import polars
 import pytest
+import torch
 
 import sightline as sl
 from comparison.compared import small_model, texts, without_times, write
 from sightline.comparison import contend as contending
-from sightline.comparison import measure, networks
+from sightline.comparison import learners, measure, networks
 from sightline.comparison.compare import compare
 from sightline.comparison.question import Question
 from sightline.comparison.running import Comparison
@@ -108,6 +109,29 @@ def test_a_contender_that_joins_is_all_that_has_to_learn(tmp_path: Path, model: 
     grown = json.loads((tmp_path / "grown" / "results.json").read_text(encoding="utf-8"))
     assert without_times({**grown, "folder": ""}) == without_times({**whole, "folder": ""})
     assert (tmp_path / "grown" / "winner").is_dir()
+
+
+def test_networks_are_made_and_opened_on_the_device_that_is_asked_for(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = write(tmp_path / "rows.csv", texts(60))
+    seen: list[object] = []
+
+    def note(real: Any) -> Any:
+        def noting(*given: Any, device: object = None, **more: Any) -> Any:
+            seen.append(device)
+            return real(*given, device=device, **more)
+
+        return noting
+
+    for place, name in ((networks, "build"), (networks, "load"), (learners, "load"), (contending, "open_classifier")):
+        monkeypatch.setattr(place, name, note(getattr(place, name)))
+    asked = ["tfidf", "encoder", str(model), f"{model}#frozen"]
+    results = compare(rows, contenders=asked, device="cpu", out=tmp_path / "out", seeds=1, **SMALL).results()
+    assert results["protocol"]["device"] == "cpu" and all(each["status"] == "ok" for each in results["contenders"])
+    assert len(seen) > 8 and set(seen) == {torch.device("cpu")}
+    with pytest.raises(ConfigError, match="device='nowhere' cannot be used here"):
+        compare(rows, device="nowhere")
 
 
 def test_other_settings_do_not_go_into_the_same_folder(finished: dict[str, Any]) -> None:
@@ -221,7 +245,7 @@ def test_the_test_rows_are_read_once_for_each_seed_and_after_all_choices(
 ) -> None:
     rows = write(tmp_path / "rows.csv", texts(60))
     asked: list[list[str]] = []
-    monkeypatch.setattr(contending, "open_classifier", lambda folder: _Spy(open_classifier(folder), asked))
+    monkeypatch.setattr(contending, "open_classifier", lambda folder, device: _Spy(open_classifier(folder), asked))
     compare(rows, contenders=[str(model)], seeds=2, out=tmp_path / "out", **SMALL).results()
     test = set(polars.read_parquet(tmp_path / "out" / "predictions.parquet")["text"])
     touched = [given for given in asked if test & set(given)]
@@ -240,7 +264,7 @@ def test_a_model_that_answers_otherwise_when_it_was_saved_is_not_judged(
 ) -> None:
     rows = write(tmp_path / "rows.csv", texts(60))
     asked: list[list[str]] = []
-    monkeypatch.setattr(contending, "open_classifier", lambda folder: _Other(open_classifier(folder), asked))
+    monkeypatch.setattr(contending, "open_classifier", lambda folder, device: _Other(open_classifier(folder), asked))
     found = compare(rows, contenders=["tfidf"], seeds=1, out=tmp_path / "out", **SMALL).results()
     assert found["contenders"][0]["error"] == "the saved model of tfidf answers otherwise than before it was saved"
     assert len(asked) == 1, "test rows were not touched"

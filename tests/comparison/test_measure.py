@@ -17,18 +17,20 @@ from sightline.comparison.networks import NetworkLearner, Tokenizers
 from sightline.comparison.rows import read_rows
 from sightline.model.model import Model
 
+CPU = torch.device("cpu")
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's highest memory, and forgets it")
 def test_memory_that_was_freed_before_is_not_counted() -> None:
-    forget_peak()
-    before = peak_memory()
+    forget_peak(CPU)
+    before = peak_memory(CPU)
     assert before is not None
     blocks = [torch.ones(8192) for _ in range(10_000)]  # 330 MB, each too small to be a mapping of its own
     last = blocks[-1]
     del blocks
-    full = peak_memory()
-    forget_peak()
-    after = peak_memory()
+    full = peak_memory(CPU)
+    forget_peak(CPU)
+    after = peak_memory(CPU)
     assert full is not None and after is not None and last.sum() == 8192
     assert full > before + 300 and after < before + 100
 
@@ -44,7 +46,7 @@ def test_a_network_that_waits_is_not_held(tmp_path: Path, monkeypatch: pytest.Mo
         return found
 
     monkeypatch.setattr(NetworkLearner, "_model", model)
-    learner = NetworkLearner(rows, parse(str(small_model(tmp_path / "small"))), "tiny", Tokenizers(rows))
+    learner = NetworkLearner(rows, parse(str(small_model(tmp_path / "small"))), "tiny", Tokenizers(rows), CPU)
     assert learner.method.startswith("bert checkpoint (1 layers, 16 wide)") and learner.mask == "bidirectional"
     assert learner.notes() == [] and learner.cost(1).a_row > 0
     gc.collect()

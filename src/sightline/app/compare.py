@@ -13,7 +13,7 @@ from typer import Option
 
 from sightline.app import talk
 from sightline.app.folders import say_note
-from sightline.app.options import Json
+from sightline.app.options import Device, Json
 
 if TYPE_CHECKING:
     from sightline.comparison.running import Comparison
@@ -97,6 +97,7 @@ def compare(
     kind: Annotated[str, Option(help="What labels are: classes, numbers, or auto.")] = "auto",
     header: Annotated[bool, Option(help="Whether the first line of a CSV or TSV names the columns.")] = True,
     seed: Annotated[int, Option(help="The same seed divides and trains alike.")] = 0,
+    device: Device = None,
     out: Annotated[Path | None, Option(help="Folder for results, report and winner. Default: ROWS-compare.")] = None,
     json: Json = False,
 ) -> None:
@@ -128,6 +129,7 @@ def compare(
         size=size,
         rows=rows,
         seed=seed,
+        device=device,
         out=out,
         command="sightline " + shlex.join(sys.argv[1:]),
     )

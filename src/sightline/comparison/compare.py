@@ -39,6 +39,7 @@ def compare(
     size: str = "mini",
     rows: int = 100_000,
     seed: int = 0,
+    device: str | None = None,
     out: str | Path | None = None,
     command: str = "",
 ) -> Comparison:
@@ -54,6 +55,7 @@ def compare(
     seeds       how often the chosen settings are trained
     size        of new networks: "tiny", "mini" (4 layers, 256 wide), "small", "medium", "base"
     rows        at most so many rows are read, drawn by the seed
+    device      where networks learn and answer: "cpu", "cuda", "mps"; default: PyTorch's default device
     out         the folder for results.json, report.html, predictions.parquet and the winner; default: NAME-compare
 
     Gives an iterator of events; `.results()` runs to the end and gives what results.json holds.
@@ -76,6 +78,7 @@ def compare(
         size=size,
         most=rows,
         seed=seed,
+        device=device,
     )
     folder = Path(f"{Path(str(path)).stem}-compare") if out is None else Path(out)
     return Comparison(question, folder, command)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy
+import torch
 
 from sightline.comparison.contenders import Contender
 from sightline.comparison.learners import Learner, Settings, timed_rows
@@ -32,7 +33,7 @@ earlier start finished."""
 
 @dataclass(frozen=True)
 class Contest:
-    """One contender in a comparison. `seed` is the first of the seeds that it is trained with."""
+    """One contender in a comparison. `seed` is the first of the seeds that it is trained with, `device` where."""
 
     contender: Contender
     learner: Learner
@@ -40,6 +41,7 @@ class Contest:
     plan: Plan
     store: Store
     seed: int
+    device: torch.device
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ def _train(
     contest: Contest, run: str, settings: Settings, seed: int, what: str
 ) -> Generator[News, None, tuple[Record, Any]]:
     """One training run, its model saved; gives its record and its predictions on dev."""
-    forget_peak()
+    forget_peak(contest.device)
     started, before = time.perf_counter(), contest.learner.prepared
     learning = contest.learner.learn(settings, seed, contest.plan)
     try:
@@ -69,7 +71,7 @@ def _train(
     except StopIteration as end:
         classifier = end.value
     record = {"settings": settings, "seed": seed, "seconds": before + time.perf_counter() - started}
-    record["peak_memory_mb"] = peak_memory()
+    record["peak_memory_mb"] = peak_memory(contest.device)
     record["parameters"] = classifier.parameters
     dev = classifier.predict(contest.rows.dev.texts, contest.rows.dev.pairs)
     record["dev"] = scores(contest.rows.dev.targets, dev)
@@ -124,7 +126,8 @@ def _check_kept(contest: Contest, classifier: Classifier, dev: Any) -> None:
 
 def _judge(contest: Contest, run: str, record: Record, dev: Any, started: float) -> Record:
     """Ask the model on the disk for the test rows, once. What its answers cost is timed on training rows."""
-    classifier, test = open_classifier(contest.store.model(contest.name, run)), contest.rows.test
+    classifier = open_classifier(contest.store.model(contest.name, run), device=contest.device)
+    test = contest.rows.test
     _check_kept(contest, classifier, dev)
     predictions = classifier.predict(test.texts, test.pairs)
     record = {**record, "test": scores(test.targets, predictions)}

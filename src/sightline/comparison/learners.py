@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Protocol
 
 import numpy
+import torch
 
 from sightline.comparison.contenders import Contender
 from sightline.comparison.plan import Cost, Plan
@@ -134,14 +135,14 @@ class FrozenLearner:
 
     seeded, prepared = False, 0.0
 
-    def __init__(self, rows: Rows, contender: Contender) -> None:
-        self.rows, self.contender = rows, contender
+    def __init__(self, rows: Rows, contender: Contender, device: torch.device) -> None:
+        self.rows, self.contender, self.device = rows, contender, device
         kind = "ridge" if rows.labels is None else "logistic"
         self.method = f"embeddings of {contender.name.removesuffix('#frozen')} as they are, and {kind} regression"
 
     @cached_property
     def _model(self) -> Model:
-        model = load(str(self.contender.source))
+        model = load(str(self.contender.source), device=self.device)
         return model if self.contender.mask is None else model.with_mask(self.contender.mask)
 
     @cached_property

@@ -44,10 +44,6 @@ def row_times(predict: Predict, texts: Sequence[str], pairs: Sequence[str] | Non
     }
 
 
-def _on_gpu() -> bool:
-    return torch.get_default_device().type == "cuda"  # where models are loaded and built
-
-
 def _give_back() -> None:
     """What is free goes back to the system: else one contender's memory would count as that of those after it."""
     gc.collect()
@@ -57,24 +53,24 @@ def _give_back() -> None:
         return
 
 
-def forget_peak() -> None:
+def forget_peak(device: torch.device) -> None:
     """From now on `peak_memory` counts anew, where the system lets it."""
     _give_back()
-    if _on_gpu():
-        torch.cuda.reset_peak_memory_stats()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     try:
         Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark becomes what is in use now
     except OSError:
         return
 
 
-def peak_memory() -> float | None:
+def peak_memory(device: torch.device) -> float | None:
     """The most memory that was in use since `forget_peak`, in MB (10⁶ bytes): the GPU's, or else the process's.
 
     None where the system does not tell.
     """
-    if _on_gpu():
-        return torch.cuda.max_memory_allocated() / 1e6
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
     try:
         status = Path("/proc/self/status").read_text()
     except OSError:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy
+import torch
 
 from sightline.comparison.contenders import Contender, Fresh
 from sightline.comparison.learners import (
@@ -68,18 +69,22 @@ class NetworkLearner:
 
     seeded, prepared = True, 0.0
 
-    def __init__(self, rows: Rows, contender: Contender, size: str, tokenizers: Tokenizers) -> None:
-        self.rows, self.contender, self.size, self.tokenizers = rows, contender, size, tokenizers
+    def __init__(
+        self, rows: Rows, contender: Contender, size: str, tokenizers: Tokenizers, device: torch.device
+    ) -> None:
+        self.rows, self.contender, self.size, self.tokenizers, self.device = rows, contender, size, tokenizers, device
 
     def _new(self, fresh: Fresh, seed: int) -> Model:
         """A new network, with as many positions as nearly all training rows need."""
         tokenizer, counts = self.tokenizers.of(fresh)
         wanted = positions_for(counts)
-        return build(fresh.family, self.size, tokenizer=tokenizer, heads=(), positions=wanted, seed=seed)
+        return build(
+            fresh.family, self.size, tokenizer=tokenizer, heads=(), positions=wanted, seed=seed, device=self.device
+        )
 
     def _model(self, seed: int) -> Model:
         source, mask = self.contender.source, self.contender.mask
-        model = self._new(source, seed) if isinstance(source, Fresh) else load(source)
+        model = self._new(source, seed) if isinstance(source, Fresh) else load(source, device=self.device)
         if self.rows.train.pairs is not None and model.tokenizer is not None:
             part_pairs(model.tokenizer)
         if mask is not None:
@@ -149,10 +154,10 @@ class NetworkLearner:
         return ModelClassifier(model)
 
 
-def learner_of(contender: Contender, rows: Rows, size: str, tokenizers: Tokenizers) -> Learner:
-    """How this contender learns from these rows; `size` is that of new networks."""
+def learner_of(contender: Contender, rows: Rows, size: str, tokenizers: Tokenizers, device: torch.device) -> Learner:
+    """How this contender learns from these rows; `size` is that of new networks, `device` where networks compute."""
     if contender.kind == "network":
-        return NetworkLearner(rows, contender, size, tokenizers)
+        return NetworkLearner(rows, contender, size, tokenizers, device)
     if contender.kind == "frozen":
-        return FrozenLearner(rows, contender)
+        return FrozenLearner(rows, contender, device)
     return MajorityLearner(rows) if contender.source == "majority" else TfidfLearner(rows)

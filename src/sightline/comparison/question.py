@@ -7,10 +7,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+import torch
+
 from sightline.comparison.contenders import DEFAULT, parse_all
 from sightline.comparison.rows import Rows, read_rows
 from sightline.errors import ConfigError
 from sightline.model.families import sized
+from sightline.model.load import place_of
 from sightline.text.labelled import Kind
 
 What = Literal[
@@ -56,6 +59,7 @@ class Question:
     size: str = "mini"
     most: int = 100_000
     seed: int = 0
+    device: str | None = None
 
     def __post_init__(self) -> None:
         if self.budget is not None and not 0 < self.budget < math.inf:
@@ -71,6 +75,12 @@ class Question:
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"the seed is {self.seed}; give a whole number from 0 to {2**31 - 1}")
         sized("gpt2", self.size)  # which names the sizes there are
+        place_of(self.device)  # which says why one cannot be used
+
+    @property
+    def place(self) -> torch.device:
+        """Where networks learn and answer."""
+        return place_of(self.device)
 
     def rows(self, progress: Callable[[int], None] | None = None) -> Rows:
         """Its rows, read and divided; `progress` is called with how many are read so far."""

@@ -108,6 +108,7 @@ def assemble(
     seconds: float,
     budget: float | None,
     seed: int,
+    device: torch.device,
 ) -> dict[str, Any]:
     """The whole of results.json. `failed` gives the reason for each contender that did not finish."""
     verdict = _verdict(finished, rows, seed)
@@ -130,10 +131,10 @@ def assemble(
             "passes": plan.passes,
             "learning_rates": list(plan.learning_rates),
             "batch_rows": plan.batch_rows,
-            "precision": chosen("auto", torch.get_default_device(), torch.float32),
+            "precision": chosen("auto", device, torch.float32),
             "budget_minutes": budget,
             "level": LEVEL,
-            "device": str(torch.get_default_device()),
+            "device": str(device),
             "threads": torch.get_num_threads(),
             "machine": machine(),
         },

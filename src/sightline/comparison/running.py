@@ -93,7 +93,7 @@ class Comparison:
             if contender.name not in self._failed:
                 yield self._event("preparing", f"Preparing {contender.name}", contender.name)
                 try:
-                    learner = learner_of(contender, rows, self.question.size, tokenizers)
+                    learner = learner_of(contender, rows, self.question.size, tokenizers, self.question.place)
                     str(learner.method)  # what cannot be loaded fails here, not after hours
                     learners[contender.name] = learner
                 except Exception as error:
@@ -170,7 +170,8 @@ class Comparison:
         self._pace = Pace(total)
         for contender in self.contenders:
             if contender.name in learners:
-                contest = Contest(contender, learners[contender.name], rows, plan, store, self.question.seed)
+                learner, asked = learners[contender.name], self.question
+                contest = Contest(contender, learner, rows, plan, store, asked.seed, asked.place)
                 yield from self._contend(contest, weights[contender.name])
 
     def _count(self, rows: int) -> None:
@@ -211,7 +212,7 @@ class Comparison:
         self._results = assemble(
             command=self.command, finished=finished, failed=self._failed, contenders=self.contenders, rows=rows,
             plan=plan, store=store, seconds=self._spent + time.perf_counter() - self._began, budget=asked.budget,
-            seed=asked.seed,
+            seed=asked.seed, device=asked.place,
         )  # fmt: skip
         write_results(self._results, finished, rows, store)
         yield self._event("finished", self._results["verdict"])

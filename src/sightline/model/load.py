@@ -72,8 +72,8 @@ def _wanted_dtype(dtype: torch.dtype | str) -> torch.dtype:
     return found
 
 
-def _place(device: torch.device | str | None) -> torch.device:
-    """The device asked for, or else PyTorch's default."""
+def place_of(device: torch.device | str | None) -> torch.device:
+    """The device asked for, or else PyTorch's default; raises ConfigError for one that cannot be used here."""
     try:
         place = torch.get_default_device() if device is None else torch.device(device)
         torch.empty(0, device=place)
@@ -206,7 +206,7 @@ def load(
 
         model = load("bert-base-uncased")
     """
-    where = _place(device)
+    where = place_of(device)
     folder = locate(name, revision=revision)
     stored = _stored_config(folder)
     layout, config, mask = _read_config(folder, stored)
@@ -277,7 +277,7 @@ def build(
     asked = _with_needed(layout, heads)
     names = labels if isinstance(labels, tuple) else None
     count = labels if isinstance(labels, int) else len(labels)
-    place, kind = _place(device), torch.get_default_dtype() if dtype is None else _wanted_dtype(dtype)
+    place, kind = place_of(device), torch.get_default_dtype() if dtype is None else _wanted_dtype(dtype)
     parts = _Parts(layout, config, asked, {"classifier": count, "tagger": count})
     every = [ours for name in layout.all_names(config, asked) for ours in name.ours]
     initialize(parts, every, config, seed)

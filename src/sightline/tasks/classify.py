@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy
+import torch
 
 from sightline.errors import InputError, NotFoundError, UnsupportedError
 from sightline.model.load import load
@@ -224,7 +225,9 @@ class ModelClassifier:
         return self.model.save(folder)
 
 
-def open_classifier(name: str | Path, *, device: str | None = None, revision: str | None = None) -> Classifier:
+def open_classifier(
+    name: str | Path, *, device: torch.device | str | None = None, revision: str | None = None
+) -> Classifier:
     """The classifier of that name: a folder that `tune` or `compare` wrote (a model, frozen embeddings, a baseline), or
     a model with a classification head from the hub."""
     folder = Path(name)
@@ -235,7 +238,7 @@ def open_classifier(name: str | Path, *, device: str | None = None, revision: st
     if (folder / "frozen.json").is_file():
         from sightline.tasks.frozen import Frozen
 
-        return Frozen.load(folder)
+        return Frozen.load(folder, device=device)
     inside = sorted(path.parent for path in folder.glob("*/baseline.json"))
     if inside and not (folder / "config.json").is_file():
         raise NotFoundError(f"{folder} is no classifier; did you mean {str(inside[-1])!r}?")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import torch
 from numpy.typing import NDArray
 
 from sightline.errors import CheckpointError, InputError
@@ -98,7 +99,7 @@ class Frozen:
         return folder
 
     @classmethod
-    def load(cls, folder: str | Path) -> Frozen:
+    def load(cls, folder: str | Path, *, device: torch.device | str | None = None) -> Frozen:
         """What `save` wrote; CheckpointError where it is damaged."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -109,7 +110,7 @@ class Frozen:
             weight, bias = tensors["weight"], tensors["bias"]
         except (OSError, KeyError, SafetensorError) as error:
             raise CheckpointError(f"{folder / FILE}.safetensors cannot be read ({error}); save it again") from None
-        about, model = read_json(folder / f"{FILE}.json"), load(folder)
+        about, model = read_json(folder / f"{FILE}.json"), load(folder, device=device)
         labels = about.get("labels", ())
         named = isinstance(labels, list) and all(isinstance(each, str) for each in labels)
         outputs = 1 if labels is None else len(set(labels)) if named else 0
