@@ -100,12 +100,13 @@ POST_NORM = "post-norm: after each sum, and after the embeddings"
 PRE_NORM = "pre-norm: before each layer, and at the end"
 BETWEEN_NORMS = "pre-norm: after the embeddings, before each layer but the first, and at the end"
 SUMS_NORM = "post-norm: after each sum"
+LAYERS_NORM = "pre-norm: before each layer"
 ROOT = "divided by the root of a head's width"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Facts:
-    norm: str
+    norm: Callable[[Any], str]
     positions_are: Callable[[Any], str]
     scores: Callable[[Any], str]
     token_types: Callable[[Any], int]
@@ -131,22 +132,34 @@ def _gpt2_scores(config: Any) -> str:
 
 FACTS = {
     "bert": _Facts(
-        norm=POST_NORM,
+        norm=lambda config: POST_NORM,
         positions_are=_after_offset,
         scores=lambda config: ROOT,
         token_types=lambda config: int(config.token_types),
     ),
     "gpt2": _Facts(
-        norm=PRE_NORM, positions_are=lambda config: "learned", scores=_gpt2_scores, token_types=lambda config: 0
+        norm=lambda config: PRE_NORM,
+        positions_are=lambda config: "learned",
+        scores=_gpt2_scores,
+        token_types=lambda config: 0,
     ),
     "xlnet": _Facts(
-        norm=SUMS_NORM,
+        norm=lambda config: SUMS_NORM,
         positions_are=lambda config: _relative(config.clamp_length),
         scores=lambda config: f"{ROOT}; of content, of distance and of being in one segment",
         token_types=lambda config: int(config.token_types),
     ),
     "modernbert": _Facts(
-        norm=BETWEEN_NORMS, positions_are=_two_bases, scores=lambda config: ROOT, token_types=lambda config: 0
+        norm=lambda config: BETWEEN_NORMS,
+        positions_are=_two_bases,
+        scores=lambda config: ROOT,
+        token_types=lambda config: 0,
+    ),
+    "transformer-xl": _Facts(
+        norm=lambda config: SUMS_NORM if config.norm == "post" else LAYERS_NORM,
+        positions_are=lambda config: _relative(config.clamp_length),
+        scores=lambda config: f"{ROOT}; of content and of distance",
+        token_types=lambda config: 0,
     ),
 }
 """By family."""
@@ -157,6 +170,7 @@ NAMES = {
     "distilbert": "DistilBERT",
     "gpt2": "GPT-2",
     "xlnet": "XLNet",
+    "transfo-xl": "Transformer-XL",
     "modernbert": "ModernBERT",
     "modernbert-decoder": "ModernBERT decoder",
 }
@@ -214,7 +228,7 @@ def describe(model: Model, name: str | None = None) -> Description:
         tied=config.tied if "lm" in model.heads else None,
         dtype=", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors})),
         megabytes=round(sum(tensor.nbytes for tensor in tensors) / 1e6, 1),
-        norm=facts.norm,
+        norm=facts.norm(config),
         norm_eps=config.norm_eps,
         positions_are=facts.positions_are(config),
         scores=facts.scores(config),
@@ -258,7 +272,8 @@ def _verbs(title: str, it: Description, can: bool) -> list[str]:
 
 def _page(it: Description) -> list[str]:
     """Line by line: what it is, how it computes, who sees whom, what it can do."""
-    kind = NAMES[it.layout] + (f" (the network of {NAMES[it.family]})" if it.family != it.layout else "")
+    family = NAMES.get(it.family, NAMES[it.layout])  # a family whose only layout is spelled otherwise
+    kind = NAMES[it.layout] + (f" (the network of {family})" if family != NAMES[it.layout] else "")
     tied = {True: "; the LM head uses the token embedding", False: "; the LM head has a matrix of its own", None: ""}
     special = " ".join(f"{role}={token}" for role, token in (it.special_tokens or {}).items())
     tokenizer = "no tokenizer" if it.tokenizer is None else f"{it.tokenizer}, {it.tokens:,} tokens"
