@@ -4,6 +4,8 @@
 - BPE (Sennrich et al. 2016, arXiv:1508.07909): a piece's score says when it is merged, the library wants pairs in order
 """
 
+from collections.abc import Sequence
+
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, models, pre_tokenizers
 
@@ -56,9 +58,18 @@ def merges_of(model: SentencePieceModel) -> list[tuple[str, str]]:
     ]
 
 
-def _unigram(model: SentencePieceModel, scores: list[float]) -> tokenizers.Tokenizer:
-    vocabulary = list(zip(model.pieces, scores, strict=True))
-    backend = tokenizers.Tokenizer(models.Unigram(vocabulary, model.unknown, model.byte_fallback))
+def unigram_model(model: SentencePieceModel, scores: Sequence[float]) -> models.Unigram:
+    """The library's search over the pieces with these scores.
+
+    Scores are numbers of 32 bits, which nine digits tell apart. Longer ones the library reads back from its own file
+    with another last bit, and equal cuts would then be decided otherwise after saving.
+    """
+    vocabulary = [(piece, float(f"{score:.9g}")) for piece, score in zip(model.pieces, scores, strict=True)]
+    return models.Unigram(vocabulary, model.unknown, model.byte_fallback)
+
+
+def _unigram(model: SentencePieceModel) -> tokenizers.Tokenizer:
+    backend = tokenizers.Tokenizer(unigram_model(model, unigram_scores(model)))
     if model.of_kind(Kind.BYTE):
         # <0x0A> written in a text is six letters, not the byte.
         backend.pre_tokenizer = pre_tokenizers.Split(Regex(_BYTE), "merged_with_previous")
@@ -122,7 +133,7 @@ def sentencepiece_backend(model: SentencePieceModel) -> tokenizers.Tokenizer:
 
     Raises `UnsupportedError` for what the library cannot do.
     """
-    backend = _unigram(model, unigram_scores(model)) if model.algorithm == "unigram" else _bpe(model)
+    backend = _unigram(model) if model.algorithm == "unigram" else _bpe(model)
     normalizer = normalizer_of(model.normalization, model.of_kind(Kind.USER_DEFINED))
     if normalizer is not None:
         backend.normalizer = normalizer

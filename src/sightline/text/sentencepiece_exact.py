@@ -75,7 +75,9 @@ class Exact:
         self._model = model
         self._lattice = None if scores is None else Lattice(model, scores)
         self._lead = None if self._lattice is None else lru_cache(_REMEMBERED)(self._lattice.lead)
-        self._steepest = 0.0 if self._lattice is None else abs(self._lattice.unknown)
+        unknown = 0.0 if self._lattice is None else self._lattice.unknown
+        known = {} if self._lattice is None else self._lattice.scores
+        self._weights = [abs(known.get(piece, unknown)) for piece in model.pieces]
         charsmap = model.normalization.charsmap
         self._composer = _Composer(model, Rules(charsmap), before) if charsmap else None
         # A piece across words makes one word of the whole text.
@@ -97,11 +99,14 @@ class Exact:
 
     def _is_close(self, lead: Callable[[str], float], ids: Sequence[int], letters: int) -> bool:
         """Whether rounding to 32 bits may have decided about a cut."""
-        shown = self._shown
+        shown, weights = self._shown, self._weights
         text = "".join([shown[id] if id < len(shown) else " " for id in ids])
         words = {text} if self._across else set(text.replace(SPACE, f" {SPACE}").split(" "))
-        # Each sum that two cuts differ in is rounded by at most half of this part of all that was added before.
-        slack = _ROUNDING * self._steepest * (letters + len(ids))
+        total = sum([weights[id] for id in ids if id < len(weights)])
+        if self._model.unknown in ids:
+            total += letters * weights[self._model.unknown]  # the row does not say how many letters were unknown
+        # Each sum of a word is rounded by at most half of this part of all that was added up to there.
+        slack = _ROUNDING * total
         return any(lead(word) <= slack * len(word) for word in words if len(word) > 1)
 
     def encode(

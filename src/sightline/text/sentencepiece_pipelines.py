@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import tokenizers
-from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers, processors
 
 from sightline.errors import CheckpointError
 from sightline.text.pipelines import ALBERT, T5, XLNET, Family
-from sightline.text.sentencepiece_backend import sentencepiece_backend, unigram_scores
+from sightline.text.sentencepiece_backend import sentencepiece_backend, unigram_model, unigram_scores
 from sightline.text.sentencepiece_exact import Exact, SentencePieceSource
 from sightline.text.sentencepiece_file import Kind, SentencePieceModel
 from sightline.text.sentencepiece_normalizer import SPACE
@@ -63,8 +63,7 @@ def xlnet_pipeline(
         score - 100 if _number_before_comma(piece) else score
         for piece, score in zip(model.pieces, unigram_scores(model), strict=True)
     ]
-    vocabulary = list(zip(model.pieces, scores, strict=True))
-    backend = tokenizers.Tokenizer(models.Unigram(vocabulary, model.unknown, False))
+    backend = tokenizers.Tokenizer(unigram_model(model, scores))
     steps = _plain_letters(lowercase=lowercase, keep_accents=keep_accents)
     if model.normalization.charsmap:
         steps.append(normalizers.Precompiled(model.normalization.charsmap))

@@ -253,6 +253,9 @@ class Tokenizer:
         new = [tokens] if isinstance(tokens, str | AddedToken) else list(tokens)
         if any(not str(token) for token in new):
             raise InputError("an added token is empty; give it at least one character")
+        if self.sentencepiece is not None:
+            # Looked for in the text itself: normalized, each would have a space in front.
+            new = [AddedToken(token, normalized=False) if isinstance(token, str) else token for token in new]
         before = len(self)
         if special:
             self.backend.add_special_tokens(new)
