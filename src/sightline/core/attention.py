@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sightline.core.cache import FORGETFUL, KeyValue, LayerCache
 from sightline.core.dropout import dropout as dropped
 from sightline.core.linear import Linear
+from sightline.core.packing import IN_ROWS, Packing
 from sightline.core.sight import Sight
 from sightline.errors import ConfigError, UnsupportedError
 
@@ -227,22 +228,31 @@ class Attention(nn.Module):
         self.scores, self.rotary = scores, rotary
         self.kernel = Kernel(scale=config.scale, dropout=config.dropout)
 
-    def forward(self, x: Tensor, sight: Sight, *, keys: Tensor | None = None, cache: LayerCache = FORGETFUL) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        sight: Sight,
+        *,
+        keys: Tensor | None = None,
+        cache: LayerCache = FORGETFUL,
+        packing: Packing = IN_ROWS,
+    ) -> Tensor:
         """x (B, Q, W) asks; keys (B, K, W), by default x itself, answer; the cache may remember earlier answers.
 
-        The Sight's keys describe all that answer, remembered ones first. Returns (B, Q, W).
+        The Sight's keys describe all that answer, remembered ones first. Either may come packed, (N, W), and what asks
+        packed is answered packed. Returns (B, Q, W) or (N, W).
         """
         source = cache.recall(x if keys is None else keys)
-        key, value = cache.extend(lambda: self._answers(source, sight))
-        query = self._split(self.query(x))
+        key, value = cache.extend(lambda: self._answers(source, sight, packing))
+        query = self._split(packing.spread(self.query(x)))
         query = query if self.rotary is None else self.rotary.query(query, sight)
         query, scores = (query, None) if self.scores is None else self.scores(query, sight)
-        context = self.kernel(query, key, value, sight, scores)
-        return self.output(context.transpose(1, 2).flatten(2))
+        context = self.kernel(query, key, value, sight, scores).transpose(1, 2).flatten(2)
+        return self.output(packing.pack(context) if x.dim() == 2 else context)
 
-    def _answers(self, source: Tensor, sight: Sight) -> KeyValue:
-        """Keys and values (B, H, K, D) of source (B, K, W)."""
-        key, value = self._split(self.key(source)), self._split(self.value(source))
+    def _answers(self, source: Tensor, sight: Sight, packing: Packing) -> KeyValue:
+        """Keys and values (B, H, K, D) of source (B, K, W) or (N, W)."""
+        key, value = (self._split(packing.spread(project(source))) for project in (self.key, self.value))
         return key if self.rotary is None else self.rotary.key(key, sight), value
 
     def _split(self, x: Tensor) -> Tensor:

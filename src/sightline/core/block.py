@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from sightline.core.cache import FORGETFUL, LayerCache, StackCache
 from sightline.core.dropout import Dropout
 from sightline.core.linear import Linear
 from sightline.core.mask import Mask
+from sightline.core.packing import IN_ROWS, Packing, packing_for
 from sightline.core.sight import Sight
 from sightline.errors import ConfigError
 
@@ -151,14 +153,21 @@ class Block(nn.Module):
         cache: LayerCache = FORGETFUL,
         source: Source | None = None,
         source_cache: LayerCache = FORGETFUL,
+        packing: Packing = IN_ROWS,
     ) -> Tensor:
-        """x (B, T, W) → (B, T, W). `keys` (B, K, W) answer instead of x where given; `source` feeds cross-attention."""
+        """x (B, T, W) → (B, T, W), or packed, (N, W) → (N, W).
+
+        `keys` (B, K, W) or (N, W) answer instead of x where given; `source` feeds cross-attention.
+        """
         own = sight.limited(self.limit)
         answering = None if keys is None else self.attention_residual.given(keys)
-        x = self.attention_residual(x, lambda y: self.attention(y, own, keys=answering, cache=cache))
+        among = partial(self.attention, sight=own, keys=answering, cache=cache, packing=packing)
+        x = self.attention_residual(x, among)
         if self.cross_attention is not None and self.cross_residual is not None and source is not None:
-            cross = self.cross_attention
-            x = self.cross_residual(x, lambda y: cross(y, source.sight, keys=source.hidden, cache=source_cache))
+            across = partial(
+                self.cross_attention, sight=source.sight, keys=source.hidden, cache=source_cache, packing=packing
+            )
+            x = self.cross_residual(x, across)
         return self.feed_forward_residual(x, self.feed_forward)
 
 
@@ -170,18 +179,32 @@ class Stack(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(
-        self, x: Tensor, sight: Sight, cache: StackCache = FORGETFUL, *, answering: int | None = None
+        self,
+        x: Tensor,
+        sight: Sight,
+        cache: StackCache = FORGETFUL,
+        *,
+        answering: int | None = None,
+        norm: nn.Module | None = None,
     ) -> Tensor:
         """x (B, T, W) → (B, T, W); or (B, N, W), where the sight says that only N tokens are wanted.
 
-        Nobody sees what becomes of the others in the last block, so there they answer and do not ask.
-        answering: how many of x, from the first, are keys for all of them; None: all.
+        Nobody sees what becomes of the others in the last block, so there they answer and do not ask. Where much is
+        padded, only real tokens go through, and padding comes out as zeros.
+
+        answering  how many of x, from the first, are keys for all of them; None: all
+        norm       what each token goes through at the end
         """
-        last = len(self.blocks) - 1
+        last, norm = len(self.blocks) - 1, nn.Identity() if norm is None else norm
+        answering = None if answering == x.shape[1] else answering
+        in_rows = cache.recalls_the_past or answering is not None  # a memory keeps the states of each row
+        packing = IN_ROWS if in_rows else packing_for(x, sight)
+        x = packing.pack(x)
         for layer, block in enumerate(self.blocks):
             keys = x if answering is None else x[:, :answering]
             if layer == last and sight.wanted is not None:
-                asking = x.gather(1, sight.wanted[..., None].expand(-1, -1, x.shape[-1]))
-                return block(asking, sight.last, keys=keys, cache=cache.layer(layer))
-            x = block(x, sight, keys=None if keys is x else keys, cache=cache.layer(layer))
-        return x
+                asking = packing.spread(x).gather(1, sight.wanted[..., None].expand(-1, -1, x.shape[-1]))
+                return norm(block(asking, sight.last, keys=keys, cache=cache.layer(layer), packing=packing))
+            own = None if keys is x else keys
+            x = block(x, sight, keys=own, cache=cache.layer(layer), packing=packing)
+        return packing.unpack(norm(x))

@@ -29,7 +29,7 @@ class Packing(Protocol):
         """As dense layers give it → (B, T, W), whatever where padded; what lies in rows stays as it is."""
 
     def unpack(self, x: Tensor) -> Tensor:
-        """As dense layers give it → (B, T, W), zeros where padded."""
+        """As dense layers give it → (B, T, W), zeros where padded; what lies in rows stays as it is."""
 
 
 class _InRows:
@@ -72,7 +72,7 @@ class RealTokens:
         return x if x.dim() == 3 else x.index_select(0, self.numbers).view(*self.real.shape, -1)
 
     def unpack(self, x: Tensor) -> Tensor:
-        return torch.where(self.real[..., None], self.spread(x), 0.0)
+        return x if x.dim() == 3 else torch.where(self.real[..., None], self.spread(x), 0.0)
 
 
 def packing_for(rows: Tensor, sight: Sight) -> Packing:

@@ -3,7 +3,7 @@
 A tap's name is the path of a module and what is read there:
 
     stack.blocks.3.input                 the hidden states that the block is given, (B, T, W)
-    stack.blocks.3.output                those that it gives on
+    stack.blocks.3.output                those that it gives on; of both, zeros for padding that no block computed
     stack.blocks.3.attention.query       (B, H, Q, D); likewise key, value (B, H, K, D)
     stack.blocks.3.attention.weights     (B, H, Q, K): by the definition, from the queries and keys that the kernel was
                                          given, whichever kernel that was; before dropout
@@ -24,27 +24,33 @@ from torch import Tensor, nn
 
 from sightline.core.attention import Attention, Kernel, attention_weights
 from sightline.core.block import Block
+from sightline.core.packing import IN_ROWS, Packing
 from sightline.errors import InputError
 
-Reader = Callable[[Any, tuple[Any, ...], Tensor], Tensor]  # a module, what it was given, its result
+Named = dict[str, Any]
+Reader = Callable[[Any, tuple[Any, ...], Named, Tensor], Tensor]  # a module, what it was given and by name, its result
 
 
-def _weights(kernel: Kernel, given: tuple[Any, ...], context: Tensor) -> Tensor:
+def _in_rows(named: Named, x: Tensor) -> Tensor:
+    packing: Packing = named.get("packing", IN_ROWS)
+    return packing.unpack(x)
+
+
+def _weights(kernel: Kernel, given: tuple[Any, ...], named: Named, context: Tensor) -> Tensor:
     query, key, _, sight, scores = given
     return attention_weights(query, key, sight, scores=scores, scale=kernel.scale)
 
 
-def _result(module: nn.Module, given: tuple[Any, ...], result: Tensor) -> Tensor:
-    return result
-
-
-_OF_BLOCK: dict[str, Reader] = {"input": lambda block, given, result: given[0], "output": _result}
+_OF_BLOCK: dict[str, Reader] = {
+    "input": lambda block, given, named, result: _in_rows(named, given[0]),
+    "output": lambda block, given, named, result: _in_rows(named, result),
+}
 _OF_KERNEL: dict[str, Reader] = {
-    "query": lambda kernel, given, context: given[0],
-    "key": lambda kernel, given, context: given[1],
-    "value": lambda kernel, given, context: given[2],
+    "query": lambda kernel, given, named, context: given[0],
+    "key": lambda kernel, given, named, context: given[1],
+    "value": lambda kernel, given, named, context: given[2],
     "weights": _weights,
-    "context": _result,
+    "context": lambda kernel, given, named, context: context,
 }
 
 
@@ -82,15 +88,15 @@ def record(model: nn.Module, *patterns: str) -> Iterator[dict[str, Tensor]]:
     seen: dict[str, Tensor] = {}
     thread = get_ident()
 
-    def keep(name: str, read: Reader) -> Callable[[Any, tuple[Any, ...], Tensor], None]:
-        def hook(module: Any, given: tuple[Any, ...], result: Tensor) -> None:
+    def keep(name: str, read: Reader) -> Callable[[Any, tuple[Any, ...], Named, Tensor], None]:
+        def hook(module: Any, given: tuple[Any, ...], named: Named, result: Tensor) -> None:
             if get_ident() == thread:
-                seen[name] = read(module, given, result)
+                seen[name] = read(module, given, named, result)
 
         return hook
 
     handles = [
-        module.register_forward_hook(keep(name, read))
+        module.register_forward_hook(keep(name, read), with_kwargs=True)
         for name, (module, read) in present.items()
         if any(fnmatchcase(name, pattern) for pattern in patterns)
     ]

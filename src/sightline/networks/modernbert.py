@@ -143,4 +143,4 @@ class ModernBert(nn.Module):
 
     def forward(self, tokens: Tensor, sight: Sight, cache: StackCache = FORGETFUL) -> Tensor:
         """tokens: ids (B, T), or embeddings (B, T, W) in their place. Returns hidden states (B, T, W)."""
-        return self.norm(self.stack(self.embeddings(tokens), sight, cache))
+        return self.stack(self.embeddings(tokens), sight, cache, norm=self.norm)
