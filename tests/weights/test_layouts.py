@@ -79,10 +79,17 @@ CHANGES: dict[str, Any] = {
     "norm": "pre",
     "cutoffs": (20, 40, 60),
     "divisor": 2,
+    "reuse_length": 7,
+    "summary": "mean",
+    "summary_dense": False,
+    "summary_activation": "relu",
     "embedding_width": 256,
     "tied_projections": (True, False, True, True),
 }
-OTHER = {"transfo-xl": {"activation": "gelu", "vocabulary": 300_000, "width": 512, "attention_heads": 8}}
+OTHER = {
+    "transfo-xl": {"activation": "gelu", "vocabulary": 300_000, "width": 512, "attention_heads": 8},
+    "xlnet": {"width": 512, "attention_heads": 8},
+}
 """Changes for a layout whose defaults do not go with those above, field by field."""
 # transformers has no field for these.
 FIXED = {"distilbert": {"token_types", "norm_eps"}, "modernbert-decoder": {"classifier_pooling"}}

@@ -10,7 +10,7 @@ from torch import nn
 from sightline.core.mask import Bidirectional, Causal, Mask, SlidingWindow
 from sightline.errors import CheckpointError
 from sightline.networks.embedding import token_embedding
-from sightline.networks.heads import LMHead, Pooler, SequenceHead, TokenHead
+from sightline.networks.heads import POOLINGS, LMHead, Pooler, SequenceHead, TokenHead
 from sightline.networks.xlnet import Xlnet, XlnetConfig
 from sightline.weights.heads import span
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
@@ -85,7 +85,7 @@ def _architecture(heads: frozenset[str], mask: Mask) -> str:
 
 
 def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
-    """Their way of saying none: no clamp below 1, no memory length of 0 that would forget everything."""
+    """Their ways of saying things: no clamp is −1 or 0, a memory that forgets nothing 0, and one of 512 is left out."""
     width, heads, head_width = ours.get("width", 1024), ours.get("attention_heads", 16), theirs.get("d_head")
     if head_width is not None and head_width * heads != width:
         raise CheckpointError(
@@ -94,8 +94,15 @@ def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
         )
     lengths = ("clamp_length", "memory_length", "reuse_length")
     ours = {name: value for name, value in ours.items() if name not in lengths or value not in (-1, 0)}
+    if "mem_len" not in theirs:
+        ours["memory_length"] = 512
     if ours.get("summary") == "cls_index":  # where no index is given, and none is, that is the last token
         ours["summary"] = "last"
+    if ours.get("summary", "last") not in POOLINGS:
+        raise CheckpointError(
+            f"config.json says summary_type={ours['summary']!r}, which Sightline does not compute for 'xlnet' (only"
+            f" {' or '.join(map(repr, POOLINGS))})"
+        )
     if "summary_activation" in theirs and not theirs["summary_activation"]:
         ours["summary_activation"] = "linear"
     return ours
@@ -107,7 +114,10 @@ def _write(ours: XlnetConfig, theirs: dict[str, Any]) -> dict[str, Any]:
 
 def _read_mask(theirs: Mapping[str, Any], ours: XlnetConfig) -> Mask | None:
     """attn_type "uni" looks back; under same_length no further than the memory is long, when it is full."""
-    if theirs.get("attn_type") != "uni":
+    kind = theirs.get("attn_type", "bi")
+    if kind not in ("bi", "uni"):
+        raise CheckpointError(f"config.json says attn_type={kind!r}, which is neither 'bi' nor 'uni'; correct it")
+    if kind == "bi":
         return None
     if not theirs.get("same_length"):
         return Causal()
@@ -171,8 +181,6 @@ XLNET = Layout(
         "initializer_range": "init_std",
     },
     required={
-        "attn_type": ("bi", "uni"),
-        "summary_type": ("last", "first", "mean", "cls_index", None),
         "summary_proj_to_labels": (False, None),
         "summary_first_dropout": (0, 0.0, None),
         "is_encoder_decoder": (False, None),
@@ -180,11 +188,9 @@ XLNET = Layout(
     },
     # untie_r: every layer has its own biases in the file, equal ones where they were tied. bi_data: how batches of
     # pretraining were made, half of them read backwards; here a row's direction is its position_ids. use_mems…: whether
-    # there is a memory is said by passing one. The others belong to heads that are refused, or are other spellings.
-    inert=frozenset(
-        "d_head untie_r bi_data same_length use_mems_eval use_mems_train use_mems start_n_top end_n_top"
-        " max_position_embeddings".split()
-    ),
+    # there is a memory is said by passing one. The others belong to a head that is refused.
+    inert=frozenset("untie_r bi_data use_mems_eval use_mems_train use_mems start_n_top end_n_top".split()),
+    adapted=frozenset({"d_head", "attn_type", "same_length"}),
     adapt_read=_read,
     adapt_write=_write,
     read_mask=_read_mask,
