@@ -126,6 +126,21 @@ def test_what_a_configuration_cannot_ask(fields: dict[str, Any], says: str, tmp_
     assert "\n" not in str(caught.value)
 
 
+def test_each_rate_of_dropout_stands_where_transformers_has_it() -> None:
+    """Its own modules say where: of attention's weights and of what attention adds, of the feed-forward's inner states
+    and of nothing that it adds, and of the embeddings."""
+    rates = {"attention_dropout": 0.1, "embedding_dropout": 0.2, "classifier_dropout": 0.3}
+    theirs = reference("ModernBertForSequenceClassification", mlp_dropout=0.4, **rates)
+    ours = tiny("modernbert", heads=("classifier",), dropout=0.4, **rates)
+    layer, block = theirs.model.layers[0], ours.network.stack.blocks[0]  # type: ignore[union-attr,index]
+    assert layer.attn.attention_dropout == block.attention.kernel.dropout
+    assert layer.attn.out_drop.p == block.attention_residual.dropout.probability
+    assert layer.mlp.drop.p == block.feed_forward.dropout.probability
+    assert block.feed_forward_residual.dropout.probability == 0
+    assert theirs.model.embeddings.drop.p == ours.network.embeddings.dropout.probability  # type: ignore[union-attr]
+    assert theirs.drop.p == ours.head("classifier").dropout.probability
+
+
 # Classifiers
 
 

@@ -40,7 +40,8 @@ class BlockConfig:
     gated            whether the feed-forward's first layer makes a gate beside each number
     bias             whether the feed-forward's dense layers have one; norm_bias: whether the norms do
     attention_norm   whether the self-attention has a norm (ModernBERT's first block has none)
-    dropout          of what each layer adds, in training; inner_dropout: of what the nonlinearity gives
+    dropout          of what each layer adds, in training; inner_dropout: of what the nonlinearity gives;
+                     feed_forward_dropout: of what the feed-forward adds, where that is another
     limit            a mask that is and-ed to whatever the block is told, such as a local layer's window
     """
 
@@ -56,6 +57,7 @@ class BlockConfig:
     attention_norm: bool = True
     dropout: float = 0.0
     inner_dropout: float = 0.0
+    feed_forward_dropout: float | None = None
     limit: Mask | None = None
 
     def __post_init__(self) -> None:
@@ -102,14 +104,14 @@ class GatedFeedForward(nn.Module):
 class Residual(nn.Module):
     """x plus what a layer makes of it, with the norm before the layer (pre) or after the sum (post).
 
-    normed: whether there is a norm at all.
+    normed: whether there is a norm at all; dropout: where that is another than each layer's.
     """
 
-    def __init__(self, config: BlockConfig, *, normed: bool = True) -> None:
+    def __init__(self, config: BlockConfig, *, normed: bool = True, dropout: float | None = None) -> None:
         super().__init__()
         width = config.attention.width
         self.norm = nn.LayerNorm(width, config.norm_eps, bias=config.norm_bias) if normed else nn.Identity()
-        self.dropout = Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout if dropout is None else dropout)
         self.norm_first = config.norm == "pre"
 
     def forward(self, x: Tensor, layer: Callable[[Tensor], Tensor]) -> Tensor:
@@ -142,7 +144,7 @@ class Block(nn.Module):
         self.cross_attention = None if cross is None else Attention(cross)
         self.cross_residual = None if cross is None else Residual(config)
         self.feed_forward = GatedFeedForward(config) if config.gated else FeedForward(config)
-        self.feed_forward_residual = Residual(config)
+        self.feed_forward_residual = Residual(config, dropout=config.feed_forward_dropout)
 
     def forward(
         self,

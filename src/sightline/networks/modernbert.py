@@ -108,6 +108,7 @@ class ModernBertConfig:
             attention_norm=layer > 0,  # what comes out of the embeddings is normed
             dropout=self.attention_dropout,
             inner_dropout=self.dropout,
+            feed_forward_dropout=0.0,
             limit=None if self.is_global(layer) else SlidingWindow(self.window),
         )
 
