@@ -19,8 +19,10 @@ from sightline.decoding.generation import Generation, Step
 from sightline.model.load import build
 from sightline.model.model import Model
 from sightline.text.learn import learn_tokenizer
+from sightline.text.pipelines import TRANSFORMER_XL_TOKENS
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
+from sightline.text.wordlevel import wordlevel_pipeline
 
 TEXTS = ["the cat sat on the mat and the dog sat on the cat", "a dog, a cat, a mat: THE END of ends"]
 
@@ -34,6 +36,14 @@ def bytelevel() -> Tokenizer:
 @cache
 def wordpiece() -> Tokenizer:
     return learn_tokenizer(TEXTS, vocabulary=60)
+
+
+@cache
+def words() -> Tokenizer:
+    """Every word of the texts is a token, as in Transformer-XL's vocabulary; `<eos>` is 0 and `<unk>` 1."""
+    known = dict.fromkeys(["<eos>", "<unk>", *" ".join(TEXTS).replace(",", " ,").replace(":", " :").split()])
+    backend = wordlevel_pipeline({word: id for id, word in enumerate(known)}, unknown="<unk>")
+    return Tokenizer(backend, names=TRANSFORMER_XL_TOKENS, makes_types=False)
 
 
 @cache

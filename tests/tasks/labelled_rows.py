@@ -1,10 +1,12 @@
 """Made-up rows that a tiny model learns in seconds, and models to learn them."""
 
 import random
+from dataclasses import fields
 
 import numpy
 
 from sightline.core.mask import Mask
+from sightline.model.families import layout_of
 from sightline.model.heads import with_classifier
 from sightline.model.load import build
 from sightline.model.model import Model
@@ -64,14 +66,16 @@ def learner(
     **settings: object,
 ) -> Model:
     """A tiny new model with a head for these rows; without `noise` it has no dropout, and learns as fast as it can."""
+    known = {field.name for field in fields(layout_of(family).config)}
     if not noise:
-        parts = ("dropout", "attention_dropout", "classifier_dropout", *(("embedding_dropout",) * (family == "gpt2")))
-        settings = {**dict.fromkeys(parts, 0.0), **settings}
+        settings = {**{name: 0.0 for name in known if name.endswith("dropout")}, **settings}
     kind = "bytelevel-bpe" if family in ("gpt2", "roberta") else "wordpiece"
     tokenizer = learn_tokenizer([*examples.texts, *(examples.pairs or [])], kind=kind, vocabulary=320)
-    model = build(
-        family, "tiny", tokenizer=tokenizer, positions=positions, heads=(), seed=seed, **{**SIZES, **WIDE, **settings}
-    )
+    if "positions" in known:
+        settings = {"positions": positions, **settings}
+    else:  # a network that would read any length
+        tokenizer.max_length = positions
+    model = build(family, "tiny", tokenizer=tokenizer, heads=(), seed=seed, **{**SIZES, **WIDE, **settings})
     return with_classifier(
         model if mask is None else model.with_mask(mask), examples.labels, pooling=pooling, seed=seed
     )

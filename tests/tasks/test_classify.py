@@ -7,7 +7,7 @@ import pytest
 import torch
 import transformers
 
-from contract.families import FAMILIES, randomize
+from contract.families import FAMILIES, families, randomize
 from sightline.core.mask import Causal
 from sightline.errors import InputError, NotFoundError, UnsupportedError
 from sightline.model.heads import with_classifier
@@ -45,7 +45,7 @@ def test_batched_is_one_by_one(family: str) -> None:
 
 
 @pytest.mark.parametrize("labels", [LABELS, None], ids=["classes", "number"])
-@pytest.mark.parametrize("family", FAMILIES)
+@families("parity")
 def test_transformers_pipeline_says_the_same(family: str, labels: tuple[str, ...] | None, tmp_path: Path) -> None:
     folder = moved(family, labels).save(tmp_path)
     theirs = transformers.pipeline("text-classification", model=str(folder), top_k=None, device="cpu")
