@@ -78,7 +78,7 @@ def test_flex_agrees() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("mask", MASKS)
-@families("kernels")
+@families("flex")
 def test_flex_agrees_for_every_family(family: str, mask: str, side: str) -> None:
     check_flex(family, MASKS[mask], side)
 
