@@ -83,13 +83,6 @@ def _write(path: Path, content: str | bytes) -> None:
         part.unlink(missing_ok=True)
 
 
-def _padding(tokenizer: Tokenizer) -> dict[str, str | int]:
-    """How rows are padded, where that is unusual."""
-    if (tokenizer.padding_side, tokenizer.padding_type) == ("right", 0):
-        return {}
-    return {"padding_side": tokenizer.padding_side, "pad_token_type_id": tokenizer.padding_type}
-
-
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """Write `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` into `folder`.
 
@@ -110,7 +103,7 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         "model_max_length": tokenizer.max_length,
         **{f"{role}_token": names.get(role) for role in ROLES},
         "additional_special_tokens": extra,
-        **_padding(tokenizer),
+        **({} if tokenizer.padding_side == "right" else {"padding_side": tokenizer.padding_side}),
         **({} if tokenizer.sentencepiece is None else tokenizer.sentencepiece.says),
         # With this list, readers pass over older files that may still lie in the folder.
         "added_tokens_decoder": {id: {flag: getattr(token, flag) for flag in flags} for id, token in added.items()},
