@@ -180,7 +180,90 @@ def xlnet_streams(side: str, folder: Path, dtype: torch.dtype) -> tuple[Work, in
     return work, ids.numel()
 
 
+# ModernBERT and its decoder twin
+
+MODERN_SPECIAL = ["<unk>", "<cls>", "<sep>", "<pad>", "<mask>"]
+
+
+def make_modernbert(folder: Path) -> None:
+    """ModernBERT-base's shape."""
+    make_modern(folder, "ModernBertConfig", "ModernBertModel")
+
+
+def make_modernbert_decoder(folder: Path) -> None:
+    """Its decoder twin's, which is the same: Ettin's of 150M."""
+    make_modern(folder, "ModernBertDecoderConfig", "ModernBertDecoderModel")
+
+
+def make_modern(folder: Path, config: str, model: str) -> None:
+    import transformers
+
+    torch.manual_seed(0)
+    ids = {name: MODERN_SPECIAL.index(f"<{name}>") for name in ("cls", "sep", "pad")}
+    special = {"bos": ids["cls"], "eos": ids["sep"], **ids}
+    settings = {f"{name}_token_id": index for name, index in special.items()}
+    made = getattr(transformers, config)(vocab_size=len(MODERN_SPECIAL) + WORDS, **settings)
+    getattr(transformers, model)(made).save_pretrained(folder)
+    names = {f"{name.strip('<>')}_token": name for name in ("<cls>", "<sep>", "<pad>", "<mask>")}
+    words_tokenizer(folder, MODERN_SPECIAL, "<cls>:0 $A:0 <sep>:0", padding_side="right", **names)
+
+
+def states_of(given: dict[str, torch.Tensor], kind: str) -> Callable[[str, Path, torch.dtype], tuple[Work, int]]:
+    """Hidden states of one batch, those of real tokens."""
+    real = given["attention_mask"].bool()
+
+    def of(side: str, folder: Path, dtype: torch.dtype) -> tuple[Work, int]:
+        model = ours(folder, dtype) if side == "sightline" else theirs(kind, folder, dtype)
+
+        def work() -> torch.Tensor:
+            with torch.no_grad():
+                return model(**given).last_hidden_state[real]
+
+        return work, int(real.sum())
+
+    return of
+
+
+def equal_batch() -> dict[str, torch.Tensor]:
+    ids = equal_ids()
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+
+
+def ragged_batch() -> dict[str, torch.Tensor]:
+    """The first of the ragged texts, as they come, padded on the right."""
+    lengths = torch.tensor([len(text.split()) + 2 for text in ragged_texts()[:BATCH]])
+    mask = (torch.arange(int(lengths.max())) < lengths[:, None]).long()
+    ids = torch.randint(100, WORDS, mask.shape, generator=torch.Generator().manual_seed(3))
+    pad = MODERN_SPECIAL.index("<pad>")
+    return {"input_ids": torch.where(mask.bool(), ids, pad), "attention_mask": mask}
+
+
 CASES = {
+    "modernbert-equal": Case(
+        what=f"ModernBERT-base, {ROWS} x {TOKENS} tokens",
+        make=make_modernbert,
+        work=states_of(equal_batch(), "ModernBertModel"),
+    ),
+    "modernbert-ragged": Case(
+        what=f"ModernBERT-base, {TEXTS} ragged texts to vectors",
+        make=make_modernbert,
+        work=ragged("ModernBertModel", added=2),
+    ),
+    "modernbert-batch": Case(
+        what=f"ModernBERT-base, one padded batch of {BATCH} ragged rows",
+        make=make_modernbert,
+        work=states_of(ragged_batch(), "ModernBertModel"),
+    ),
+    "modernbert-decoder-equal": Case(
+        what=f"its decoder twin, {ROWS} x {TOKENS} tokens",
+        make=make_modernbert_decoder,
+        work=states_of(equal_batch(), "ModernBertDecoderModel"),
+    ),
+    "modernbert-decoder-batch": Case(
+        what=f"its decoder twin, one padded batch of {BATCH} ragged rows",
+        make=make_modernbert_decoder,
+        work=states_of(ragged_batch(), "ModernBertDecoderModel"),
+    ),
     "xlnet-equal": Case(what=f"XLNet-base, {ROWS} x {TOKENS} tokens", make=make_xlnet, work=xlnet_equal),
     "xlnet-ragged": Case(
         what=f"XLNet-base, {TEXTS} ragged texts to vectors", make=make_xlnet, work=ragged("XLNetModel", added=2)
