@@ -65,7 +65,7 @@ def token_types(model: sl.Model) -> str:
 
 
 def positions(model: sl.Model) -> str:
-    end = model.config.positions
+    end = sl.describe(model).positions
     refused = "" if end is None else refusal(lambda: model(torch.full((1, end + 1), 5)))
     must(bool(refused) or end is None, "a token too many is refused")
     return refused.partition(":")[0] or "relative, without end"

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from contract.families import FAMILIES, families, padded, random_ids, tiny
+from contract.families import FAMILIES, bounds, families, padded, random_ids, reach, tiny
 from contract.test_kernels import compiles, needs_a_compiler
 from sightline.core.block import Block
 from sightline.core.cache import Cache, KeyValueCache, Memory
@@ -112,7 +112,7 @@ def flex_agrees(family: str, role: Role, side: str) -> None:
         got = together(model, role, TEXTS, side=side, kernel="flex", cache=None)
     except UnsupportedError as error:
         assert "takes no additive scores" in str(error)
-        assert any(block.attention.scores is not None for block in blocks(model))
+        assert any(block.attention.scores is not None for block in model.modules() if isinstance(block, Block))
         return
     for row, text in enumerate(TEXTS):
         assert torch.allclose(got[row], alone(model, role, row, text), rtol=0, atol=1e-4)
@@ -131,20 +131,10 @@ def test_flex_takes_every_role(family: str, name: str, side: str) -> None:
 # What a role declares is what is measured
 
 
-def blocks(model: Model) -> list[Block]:
-    return [module for module in model.network.modules() if isinstance(module, Block)]
-
-
 def declared(model: Model, role: Role, row: int) -> Tensor:
     """bool (T, T): who depends on whom at the end, by the rule, each layer's limit and the residual."""
-    tokens = len(TEXTS[row])
-    at = replace(Coordinates.consecutive(tokens), rank=role.ranks(row)[None])
-    known = torch.eye(tokens, dtype=torch.float64)
-    for block in blocks(model):
-        mask = role.mask if block.limit is None else role.mask & block.limit
-        hop = plain_table(mask, at, at)[0] | torch.eye(tokens, dtype=torch.bool)
-        known = (hop.double() @ known > 0).double()
-    return known.bool()
+    at = replace(Coordinates.consecutive(len(TEXTS[row])), rank=role.ranks(row)[None])
+    return reach(plain_table(role.mask, at, at)[0], bounds(model, at))
 
 
 @pytest.mark.parametrize("cache", ["no cache", "keys and values"])

@@ -9,10 +9,12 @@ import pytest
 import torch
 import transformers
 
+from sightline.model.families import LAYOUTS
 from sightline.model.heads import with_classifier
 from sightline.model.load import load
 from sightline.tasks import fresh
 from sightline.tasks.classify import classify
+from sightline.tasks.encode import longest
 from sightline.tasks.fresh import PAD, fresh_model, learned_tokenizer
 from tasks.labelled_rows import classes
 
@@ -48,3 +50,12 @@ def test_the_pad_token_is_special_its_own_and_within_the_vocabulary(monkeypatch:
     assert special.pad_id not in tokenizer.encode("pad | <|endoftext|> pad")
     parted = learned_tokenizer("bytelevel-bpe", replace(rows, pairs=rows.texts))
     assert parted.special.eos_id in parted("one", "two").input_ids and parted.special.pad == PAD
+
+
+@pytest.mark.parametrize("family", LAYOUTS)
+def test_every_family_reads_as_many_tokens_as_the_rows_need(family: str) -> None:
+    """By its positions, or where these have no end, by the length at which its tokenizer cuts."""
+    rows = classes(30, words=9)
+    model = fresh_model(family, "tiny", rows, positions=16)
+    assert longest(model, None) == 16
+    assert model(**model.tokenizer(rows.texts[:4])).last_hidden_state.shape[0] == 4  # type: ignore[misc]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Literal
 
 import numpy
 from tokenizers import processors
 
 from sightline.errors import InputError
+from sightline.model.families import layout_of
 from sightline.model.load import build
 from sightline.model.model import Model
 from sightline.text.labelled import Examples
@@ -76,7 +78,8 @@ def fresh_model(
 ) -> Model:
     """A new model without heads, made for these rows.
 
-    positions  tokens that it can read of a text; default: as many as nearly all rows have
+    positions  tokens that it can read of a text; default: as many as nearly all rows have. A network whose positions
+               are relative could read any; its tokenizer then says that longer texts are cut there
 
         with_classifier(fresh_model("gpt2", "mini", train), train.labels)
     """
@@ -84,4 +87,7 @@ def fresh_model(
         raise InputError("there are no rows to make a model for; give at least one")
     tokenizer = learned_tokenizer("wordpiece" if family in _WORDPIECE else "bytelevel-bpe", examples)
     wanted = positions or positions_for(token_counts(tokenizer, examples))
-    return build(family, size, tokenizer=tokenizer, heads=(), positions=wanted, seed=seed, device=device)
+    if any(field.name == "positions" for field in fields(layout_of(family).config)):
+        return build(family, size, tokenizer=tokenizer, heads=(), positions=wanted, seed=seed, device=device)
+    tokenizer.max_length = wanted
+    return build(family, size, tokenizer=tokenizer, heads=(), seed=seed, device=device)
