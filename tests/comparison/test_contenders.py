@@ -51,7 +51,17 @@ def test_another_checkpoint_under_the_same_name_is_another_contender(tmp_path: P
     assert first == parse(f"{folder}@causal").content()
     (folder / "model.safetensors").write_bytes(b"others!")
     assert parse(str(folder)).content() not in (first, None)
-    assert parse("encoder").content() is None and parse("someone/a-model").content() is None
+    assert parse("encoder").content() == parse("decoder").content() not in (parse("gpt2").content(), None)
+    assert parse("someone/a-model").content() is None
+
+
+def test_a_pair_of_checkpoints_is_two_contenders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["jhu-clsp/ettin-encoder-17m", "jhu-clsp/ettin-decoder-17m"]
+    assert [one.name for one in parse_all(["tfidf", "ettin-17m"])] == ["tfidf", *names]
+    assert [one.mask for one in parse_all(["ettin-17m@causal"])] == [Causal(), Causal()]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ettin-17m").mkdir()
+    assert [one.name for one in parse_all(["ettin-17m"])] == ["ettin-17m"], "a folder of that name is a folder"
 
 
 def test_random_weights_are_known() -> None:

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from hub_server import HubServer
 from sightline.errors import NotFoundError
 from sightline.weights.files import open_tensors
-from sightline.weights.hub import locate
+from sightline.weights.hub import PAIRS, locate
 
 WEIGHTS = save({"a": torch.arange(3000.0)}, metadata={"format": "pt"})
 MODEL = {"config.json": b'{"model_type": "bert"}', "model.safetensors": WEIGHTS, "vocab.txt": b"[PAD]\n"}
@@ -210,6 +210,20 @@ def test_an_unknown_model_gets_the_nearest_names(hub: HubServer) -> None:
     assert "'tiny-bert'" in error_of(lambda: locate("tiny-brt", known=("tiny-bert",)))
     assert "'my-reviews'" in error_of(lambda: locate("my-revews"))
     assert "did you mean" not in error_of(lambda: locate("zzzzzzzzzz"))
+
+
+def test_the_name_of_a_pair_says_which_two_it_is(hub: HubServer) -> None:
+    """One name, two models: neither is taken quietly."""
+    for size in ("17m", "1b"):
+        message = error_of(lambda size=size: locate(f"ettin-{size}"))
+        assert f"'jhu-clsp/ettin-encoder-{size}' and 'jhu-clsp/ettin-decoder-{size}'" in message
+    assert not hub.requests
+    for name in PAIRS["ettin-17m"]:
+        hub.commit(name, MODEL)
+        assert locate(name).is_dir()
+    assert "did you mean 'jhu-clsp/ettin-encoder-17m'" in error_of(lambda: locate("jhu-clsp/ettin-encodr-17m"))
+    saved_model(Path("ettin-17m"))
+    assert locate("ettin-17m") == Path("ettin-17m")
 
 
 def test_a_repository_without_config_says_what_it_holds(hub: HubServer) -> None:

@@ -5,6 +5,7 @@ tfidf              TF-IDF and logistic regression
 encoder, decoder   one new network under two masks: bidirectional and causal
 bert, gpt2         the classical networks, new
 FOLDER or HUB ID   a checkpoint
+ettin-17m … 1b     the two checkpoints of that pair, an encoder and a decoder that were made alike
 NAME@MASK          a checkpoint, or bert or gpt2, seen through another mask: bert-base-uncased@causal
 NAME#frozen        its embeddings as they are, and logistic regression
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Literal
 
 from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.errors import ConfigError
+from sightline.weights.hub import PAIRS
 
 Kind = Literal["baseline", "network", "frozen"]
 
@@ -132,9 +135,21 @@ def parse(asked: str) -> Contender:
     return Contender(name=name, kind="frozen" if sign else "network", source=source, mask=mask)
 
 
+def _each(asked: str) -> list[str]:
+    """The name of a pair of checkpoints stands for both, each with what follows the name."""
+    name = re.split("[@#]", asked.strip(), maxsplit=1)[0]
+    if name not in PAIRS or Path(name).exists():
+        return [asked]
+    return [model + asked.strip().removeprefix(name) for model in PAIRS[name]]
+
+
 def parse_all(asked: Sequence[str]) -> list[Contender]:
-    """Contenders in the order asked for, each under a name of its own."""
-    found = [parse(one) for one in asked]
+    """Contenders in the order asked for, each under a name of its own.
+
+    >>> [one.name for one in parse_all(["ettin-17m#frozen"])]
+    ['jhu-clsp/ettin-encoder-17m#frozen', 'jhu-clsp/ettin-decoder-17m#frozen']
+    """
+    found = [parse(one) for each in asked for one in _each(each)]
     if not found:
         raise ConfigError(f"no contenders; name some, such as {','.join(DEFAULT)}")
     for index, one in enumerate(found):
