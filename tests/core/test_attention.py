@@ -393,9 +393,11 @@ def test_a_rotation_turns_queries_and_keys_before_they_are_remembered() -> None:
     for cache in (KeyValueCache(), Memory(length=5)):
         parts = []
         for begin, end in ((0, 2), (2, 5)):
-            at = Coordinates.consecutive(end - begin, start=begin)
+            at, part = Coordinates.consecutive(end - begin, start=begin), x[:, begin:end]
+            sight = Sight(Causal(), at, cache.announce(at))
+            own = cache.layer(0)
             with torch.no_grad():
-                parts.append(layer(x[:, begin:end], Sight(Causal(), at, cache.announce(at)), cache=cache.layer(0)))
+                parts.append(layer(part, sight, keys=own.recall(part), cache=own))
         torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=0, atol=1e-12)
     factor = 1 + torch.arange(5.0, dtype=torch.float64)
     query, key, value = (part(x).view(1, 5, HEADS, 4).transpose(1, 2) for part in (layer.query, layer.key, layer.value))

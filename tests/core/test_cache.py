@@ -45,6 +45,12 @@ def run(words: Tensor, at: Coordinates, mask: Mask, cache: Cache | None = None) 
     return stack(embedding(words) + positions(at), Sight(mask, at, keys), FORGETFUL if cache is None else cache)
 
 
+def answered(layer: Attention, x: Tensor, mask: Mask, at: Coordinates, memory: Cache) -> Tensor:
+    """One layer with a memory, as a block calls both."""
+    sight, own = Sight(mask, at, memory.announce(at)), memory.layer(0)
+    return layer(x, sight, keys=own.recall(x), cache=own)
+
+
 def chunks(tokens: int) -> st.SearchStrategy[list[tuple[int, int]]]:
     """Cuts of `tokens` into pieces, as (begin, end)."""
     cuts = st.sets(st.integers(1, tokens - 1)) if tokens > 1 else st.just(set())
@@ -417,12 +423,12 @@ def test_memory_of_padded_rows_is_each_rows_own(data: st.DataObject, length: int
         start = start + shown.sum(-1, keepdim=True)
         at = Coordinates(position=position, real=shown)
         x = torch.randn(2, count, WIDTH, dtype=torch.float64)
-        output = layer(x, Sight(Bidirectional(), at, memory.announce(at)), cache=memory.layer(0))
+        output = answered(layer, x, Bidirectional(), at, memory)
         for row in range(2):
             own = x[row : row + 1, shown[row]]
             if own.shape[1]:
                 at = Coordinates(position=position[row : row + 1, shown[row]])
-                wanted = layer(own, Sight(Bidirectional(), at, alone[row].announce(at)), cache=alone[row].layer(0))
+                wanted = answered(layer, own, Bidirectional(), at, alone[row])
                 torch.testing.assert_close(output[row : row + 1, shown[row]], wanted, **EXACT)
 
 
@@ -459,8 +465,8 @@ def test_no_gradient_reaches_the_past_but_its_projections_learn() -> None:
 
     def remembering() -> Tensor:
         memory = Memory(length=2)
-        layer(past, Sight(Causal(), first, memory.announce(first)), cache=memory.layer(0))
-        return layer(now, Sight(Causal(), second, memory.announce(second)), cache=memory.layer(0))
+        answered(layer, past, Causal(), first, memory)
+        return answered(layer, now, Causal(), second, memory)
 
     def by_hand() -> Tensor:
         keys = torch.cat([past.detach()[:, 1:], now], 1)

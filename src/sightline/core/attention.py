@@ -237,12 +237,12 @@ class Attention(nn.Module):
         cache: LayerCache = FORGETFUL,
         packing: Packing = IN_ROWS,
     ) -> Tensor:
-        """x (B, Q, W) asks; keys (B, K, W), by default x itself, answer; the cache may remember earlier answers.
+        """x (B, Q, W) asks; keys (B, K, W), by default x itself, answer; the cache may remember earlier ones' answers.
 
         The Sight's keys describe all that answer, remembered ones first. Either may come packed, (N, W), and what asks
         packed is answered packed. Returns (B, Q, W) or (N, W).
         """
-        source = cache.recall(x if keys is None else keys)
+        source = x if keys is None else keys
         key, value = cache.extend(lambda: self._answers(source, sight, packing))
         query = self._split(packing.spread(self.query(x)))
         query = query if self.rotary is None else self.rotary.query(query, sight)

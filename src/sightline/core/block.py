@@ -162,7 +162,8 @@ class Block(nn.Module):
         `keys` (B, K, W) or (N, W) answer instead of x where given; `source` feeds cross-attention.
         """
         own = sight.limited(self.limit)
-        answering = None if keys is None else self.attention_residual.given(keys)
+        recalled = cache.recall(x if keys is None else keys)  # before the norm, so that it learns from the past too
+        answering = None if recalled is x else self.attention_residual.given(recalled)
         among = partial(self.attention, sight=own, keys=answering, cache=cache, packing=packing)
         x = self.attention_residual(x, among)
         if self.cross_attention is not None and self.cross_residual is not None and source is not None:

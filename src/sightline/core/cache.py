@@ -25,13 +25,13 @@ _BROKEN = "an earlier pass with this cache broke off and left a part of it behin
 
 
 class LayerCache(Protocol):
-    """One layer's part of a cache. Every layer calls both, in this order."""
+    """One layer's part of a cache: a block calls the first, and its attention the second."""
 
     def recall(self, hidden: Tensor) -> Tensor:
-        """Hidden states (B, K, W) to be projected; `hidden` (B, T, W) are those of the new tokens."""
+        """Hidden states (B, K, W) that answer; `hidden` (B, T, W), or packed, are those of the new tokens."""
 
     def extend(self, project: Callable[[], KeyValue]) -> KeyValue:
-        """Keys and values (B, H, K, D) of all that answer; `project` makes them from what `recall` gave, if wanted."""
+        """Keys and values (B, H, K, D) of all that answer; `project` makes them of what answers, if wanted."""
 
 
 class StackCache(Protocol):
