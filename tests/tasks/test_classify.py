@@ -47,12 +47,13 @@ def test_batched_is_one_by_one(family: str) -> None:
 @pytest.mark.parametrize("labels", [LABELS, None], ids=["classes", "number"])
 @families("parity")
 def test_transformers_pipeline_says_the_same(family: str, labels: tuple[str, ...] | None, tmp_path: Path) -> None:
-    folder = moved(family, labels).save(tmp_path)
+    model = moved(family, labels)
+    folder = (model.float() if family == "xlnet" else model).save(tmp_path)  # of that it opens a part in float32 only
     theirs = transformers.pipeline("text-classification", model=str(folder), top_k=None, device="cpu")
     found = classify(load(folder), ROWS.texts)
     for ours, said in zip(found.array, theirs(ROWS.texts), strict=True):
         if labels is None:
-            assert said[0]["score"] == pytest.approx(ours, rel=1e-5)
+            assert said[0]["score"] == pytest.approx(ours, rel=1e-5, abs=1e-5)
         else:
             assert {each["label"]: each["score"] for each in said} == pytest.approx(
                 dict(zip(LABELS, ours, strict=True)), abs=1e-6

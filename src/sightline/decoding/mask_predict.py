@@ -96,15 +96,9 @@ def mask_id(model: Model) -> int:
     return model.tokenizer.special.mask_id
 
 
-def _closing(model: Model) -> list[int]:
-    """What stands behind the last blank: the separator that every text of such a model ends with, if it has one."""
-    found = tokenizer_of(model).special.sep_id
-    return [] if found is None else [found]
-
-
 def longest(model: Model, prompt: Sequence[int]) -> int:
     """How many blanks fit after the prompt; InputError where none does."""
-    room: int = model.config.positions - len(prompt) - len(_closing(model))
+    room: int = model.config.positions - len(prompt) - len(tokenizer_of(model).closing)
     if room < 1:
         raise InputError(
             f"the prompt's {len(prompt)} tokens leave no place for a blank among this model's {model.config.positions}"
@@ -121,7 +115,7 @@ def predict(model: Model, prompt: Sequence[int], blanks: int, how: MaskPredict, 
             f"{len(prompt)} tokens and {blanks} blanks are more than this model's {model.config.positions} positions;"
             f" ask for at most {longest(model, prompt)} blanks"
         )
-    ids = torch.tensor([[*prompt, *([blank] * blanks), *_closing(model)]])
+    ids = torch.tensor([[*prompt, *([blank] * blanks), *tokenizer_of(model).closing]])
     places = torch.arange(len(prompt), len(prompt) + blanks)
     die = torch.Generator().manual_seed(sampling.seed)
     certain = torch.full((blanks,), -torch.inf)

@@ -16,6 +16,7 @@ from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
 from sightline.core.reach import TOKENS, informed
 from sightline.decoding.rows import learned_both_sides, looks_back, reads_ranks
+from sightline.tasks.pooling import cls_is_last
 
 if TYPE_CHECKING:
     from sightline.model.model import Model
@@ -126,12 +127,15 @@ def _embed(model: Model) -> Ability:
     if _unordered(model):
         return Ability(False, _unordered(model))
     knows = informed(model.mask, model.config.positions)
-    blind = {pooling: token for pooling, token in _ONE_TOKEN.items() if not knows[token]}
-    good = ", ".join(pooling for pooling in ("mean", "cls", "last", "max") if pooling not in blind)
-    bad = "".join(
-        f"; not {pooling}: under {model.mask} the {token} token does not see the whole text"
-        for pooling, token in blind.items()
-    )
+    unfit = {
+        pooling: f"under {model.mask} the {token} token does not see the whole text"
+        for pooling, token in _ONE_TOKEN.items()
+        if not knows[token]
+    }
+    if cls_is_last(model.tokenizer):
+        unfit["cls"] = f"its {model.tokenizer.special.cls} is the last token"
+    good = ", ".join(pooling for pooling in ("mean", "cls", "last", "max") if pooling not in unfit)
+    bad = "".join(f"; not {pooling}: {why}" for pooling, why in unfit.items())
     made = model.embedding
     meant = "" if made is None else f" (made for {made.pooling}{', length 1' if made.normalize else ''})"
     return Ability(True, f"one vector a text, by pooling {good}{meant}{bad}")

@@ -23,7 +23,7 @@ from torch import Tensor
 from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.model import Model
 from sightline.tasks.encode import check_texts, tokenizer_of, usual_batch_tokens
-from sightline.tasks.pooling import check_pooling, pool
+from sightline.tasks.pooling import check_cls, check_pooling, pool
 from sightline.text.batches import by_length
 from sightline.text.encoding import pad, real_tokens
 from sightline.text.tokenizer import Tokenizer
@@ -82,6 +82,7 @@ def _plan(
         raise ConfigError(f"long is {long!r}; choose 'windows', 'cut' or 'error' for texts that are too long")
     chosen = pooling if pooling is not None else made.pooling if made is not None else "mean"
     check_pooling(chosen, model.mask, model.config.positions)
+    check_cls(chosen, tokenizer)
     return _Plan(
         tokenizer=tokenizer,
         pooling=chosen,

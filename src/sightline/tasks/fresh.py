@@ -20,7 +20,13 @@ from sightline.text.tokenizer import Tokenizer
 LARGEST_VOCABULARY = 8000
 MOST_TOKENS = 512
 PAD = "<|pad|>"
-_WORDPIECE = ("bert", "distilbert", "modernbert", "modernbert-decoder")  # whose texts begin or end with a special token
+_WORDPIECE = ("bert", "distilbert", "xlnet", "modernbert", "modernbert-decoder")  # special tokens stand around their texts
+    "bert",
+    "distilbert",
+    "xlnet",
+    "modernbert",
+    "modernbert-decoder",
+)  # whose texts begin or end with a special token
 Kind = Literal["wordpiece", "bytelevel-bpe"]
 
 
@@ -55,6 +61,20 @@ def learned_tokenizer(kind: Kind, examples: Examples) -> Tokenizer:
     return tokenizer
 
 
+def _cls_last(tokenizer: Tokenizer) -> Tokenizer:
+    """The same tokens, around a text as XLNet has them: all behind it, the CLS last and in a segment of its own."""
+    (sep, sep_id), (cls, cls_id) = (
+        (tokenizer.token(id), id) for id in (tokenizer.special.sep_id, tokenizer.special.cls_id) if id is not None
+    )
+    tokenizer.backend.post_processor = processors.TemplateProcessing(
+        single=["$A:0", f"{sep}:0", f"{cls}:2"],
+        pair=["$A:0", f"{sep}:0", "$B:1", f"{sep}:1", f"{cls}:2"],
+        special_tokens=[(sep, sep_id), (cls, cls_id)],
+    )
+    names = tokenizer.special.names
+    return Tokenizer(tokenizer.backend, names=names, makes_types=True, padding_side="left", padding_type=3)
+
+
 def token_counts(tokenizer: Tokenizer, examples: Examples) -> list[int]:
     """How many tokens each row has, those that the tokenizer adds included."""
     rows = examples.texts if examples.pairs is None else list(zip(examples.texts, examples.pairs, strict=True))
@@ -86,6 +106,7 @@ def fresh_model(
     if not len(examples):
         raise InputError("there are no rows to make a model for; give at least one")
     tokenizer = learned_tokenizer("wordpiece" if family in _WORDPIECE else "bytelevel-bpe", examples)
+    tokenizer = _cls_last(tokenizer) if family == "xlnet" else tokenizer
     wanted = positions or positions_for(token_counts(tokenizer, examples))
     if any(field.name == "positions" for field in fields(layout_of(family).config)):
         return build(family, size, tokenizer=tokenizer, heads=(), positions=wanted, seed=seed, device=device)

@@ -14,8 +14,9 @@ from torch import Tensor
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
 from sightline.core.reach import Token, check_informed
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, UnsupportedError
 from sightline.networks.heads import mean, pick
+from sightline.text.tokenizer import Tokenizer
 
 POOLINGS = ("mean", "cls", "last", "max")
 _OF_ONE_TOKEN: dict[str, Token] = {"cls": "first", "last": "last"}
@@ -29,6 +30,20 @@ def check_pooling(pooling: str, mask: Mask, positions: int) -> None:
     if pooling not in POOLINGS:
         raise ConfigError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
     check_informed(pooling, _OF_ONE_TOKEN, mask, positions)
+
+
+def cls_is_last(tokenizer: Tokenizer) -> bool:
+    """Whether the CLS token stands behind a text (XLNet), where "cls", the first token's vector, is not its own."""
+    return tokenizer.special.cls_id is not None and tokenizer.special.cls_id in tokenizer.closing
+
+
+def check_cls(pooling: str, tokenizer: Tokenizer) -> None:
+    """Refuse (UnsupportedError) "cls" for a tokenizer whose CLS token is not the first."""
+    if pooling == "cls" and cls_is_last(tokenizer):
+        raise UnsupportedError(
+            f"pooling 'cls' takes the first token, and this tokenizer's {tokenizer.special.cls} stands behind the text;"
+            " choose 'last'"
+        )
 
 
 def pool(hidden: Tensor, at: Coordinates, pooling: str) -> Tensor:

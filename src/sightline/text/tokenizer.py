@@ -199,17 +199,21 @@ class Tokenizer:
             check_unicode([text])
             raise
 
+    @property
+    def closing(self) -> list[int]:
+        """The ids that are appended to every text, such as `[SEP]`; XLNet's are `<sep> <cls>`."""
+        row = self._encode("a", True)  # a text that is sure to have tokens
+        last = max(index for index, text in enumerate(row.sequence_ids) if text == 0)
+        return row.ids[last + 1 :]
+
     def prompt(self, text: str) -> list[int]:
         """The ids that a generated text continues: what the tokenizer puts in front stays, what it appends does not.
 
         A prompt that ends in `[SEP]` or `</s>` has already been closed, and a model rarely says anything after that. An
         empty prompt is the beginning-of-text token, where there is one.
         """
-        # What is appended is counted on a text that is sure to have tokens; a special token that the user wrote stays.
-        sequences = self._encode("a", True).sequence_ids
-        appended = len(sequences) - 1 - max(index for index, text in enumerate(sequences) if text == 0)
         ids = self.encode(text)
-        ids = ids[: len(ids) - appended]
+        ids = ids[: len(ids) - len(self.closing)]  # a special token that the user wrote stays
         if not ids and self.special.bos_id is not None:
             return [self.special.bos_id]
         if not ids:
