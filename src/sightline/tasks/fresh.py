@@ -20,13 +20,8 @@ from sightline.text.tokenizer import Tokenizer
 LARGEST_VOCABULARY = 8000
 MOST_TOKENS = 512
 PAD = "<|pad|>"
-_WORDPIECE = ("bert", "distilbert", "xlnet", "modernbert", "modernbert-decoder")  # special tokens stand around their texts
-    "bert",
-    "distilbert",
-    "xlnet",
-    "modernbert",
-    "modernbert-decoder",
-)  # whose texts begin or end with a special token
+# Special tokens stand around their texts, which end them and part them.
+_WORDPIECE = ("bert", "distilbert", "xlnet", "modernbert", "modernbert-decoder")
 Kind = Literal["wordpiece", "bytelevel-bpe"]
 
 
