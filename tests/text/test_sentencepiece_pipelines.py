@@ -128,7 +128,7 @@ def test_xlnet_pads_on_the_left_with_a_type_of_its_own(folder: Callable[..., Pat
         ["the one", "a good deal longer than that"], ["text", "another"], padding=True, return_token_type_ids=True
     )
     assert AutoTokenizer.from_pretrained(where).padding_side == "left"
-    # transformers means padding to have type 3 too (`_pad_token_type_id` of its class), but 5.23 sets it to 0 afterwards.
+    # transformers means padding to have type 3 too (`_pad_token_type_id` of its class), but 5.23 sets it back to 0.
     assert theirs["token_type_ids"][0][0] == 0
     types = batch["token_type_ids"] * batch.attention_mask
     assert (types.tolist(), batch.input_ids.tolist()) == (theirs["token_type_ids"], theirs["input_ids"])

@@ -17,6 +17,11 @@ _ALL = 2**31 - 1
 _BYTE = r"<(?=0x[0-9A-F]{2}>)"
 
 
+def _escaped(text: str) -> str:
+    """A text as a pattern that matches it: each character by its number."""
+    return "".join(rf"\x{{{ord(letter):x}}}" for letter in text)
+
+
 def unigram_scores(model: SentencePieceModel) -> list[float]:
     """The score that sentencepiece gives each piece in its search.
 
@@ -70,9 +75,13 @@ def unigram_model(model: SentencePieceModel, scores: Sequence[float]) -> models.
 
 def _unigram(model: SentencePieceModel) -> tokenizers.Tokenizer:
     backend = tokenizers.Tokenizer(unigram_model(model, unigram_scores(model)))
-    if model.of_kind(Kind.BYTE):
-        # <0x0A> written in a text is six letters, not the byte.
-        backend.pre_tokenizer = pre_tokenizers.Split(Regex(_BYTE), "merged_with_previous")
+    # The library's search would find pieces that stand for no text, such as <0x0A>, where a text spells them: a cut
+    # behind their first letter hides them.
+    hidden = [piece for piece in model.of_kind(Kind.CONTROL, Kind.UNKNOWN) if len(piece) > 1]
+    spelt = [f"{_escaped(piece[0])}(?={_escaped(piece[1:])})" for piece in hidden]
+    either = "|".join([*spelt, *([_BYTE] if model.of_kind(Kind.BYTE) else [])])
+    if either:
+        backend.pre_tokenizer = pre_tokenizers.Split(Regex(either), "merged_with_previous")
     return backend
 
 
@@ -108,21 +117,14 @@ def _bpe(model: SentencePieceModel) -> tokenizers.Tokenizer:
     return backend
 
 
-def _escaped(text: str) -> str:
-    """A text as a pattern that matches it: each character by its number."""
-    return "".join(rf"\x{{{ord(letter):x}}}" for letter in text)
-
-
 def decoder_of(model: SentencePieceModel) -> decoders.Decoder:
-    """Pieces back to text: spaces, bytes, and the space that was put in front taken away."""
+    """Pieces back to text: bytes, the space that was put in front taken away, the other spaces."""
     spec = model.normalization
-    steps: list[decoders.Decoder] = [decoders.Replace(SPACE, " ")]
-    if model.byte_fallback:
-        steps.append(decoders.ByteFallback())
+    steps: list[decoders.Decoder] = [decoders.ByteFallback()] if model.byte_fallback else []
     steps.append(decoders.Fuse())
     if spec.remove_extra_whitespaces or spec.add_dummy_prefix:
-        steps.append(decoders.Strip(" ", _ALL if spec.remove_extra_whitespaces else 1, 0))
-    return decoders.Sequence(steps)
+        steps.append(decoders.Strip(SPACE, _ALL if spec.remove_extra_whitespaces else 1, 0))
+    return decoders.Sequence([*steps, decoders.Replace(SPACE, " ")])
 
 
 def sentencepiece_backend(model: SentencePieceModel) -> tokenizers.Tokenizer:

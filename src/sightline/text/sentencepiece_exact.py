@@ -19,6 +19,7 @@ from sightline.text.sentencepiece_normalizer import SPACE, normalizer_of
 from sightline.text.sentencepiece_rules import Rules, combines
 
 _REMEMBERED = 2**16  # words
+_LONGEST_WORD = 64  # letters; a longer one is likely to have equal cuts somewhere
 _ROUNDING = 2.0**-23  # of a sum in 32 bits, relative to it
 # The rules that sentencepiece brings along replace several letters together only where `combines` says so.
 _USUAL_RULES = ("nmt_nfkc", "nfkc", "nmt_nfkc_cf", "nfkc_cf")
@@ -72,6 +73,7 @@ class Exact:
 
         `before` is what a family does to a text before sentencepiece does.
         """
+        self._arguments = model, scores, before
         self._model = model
         self._lattice = None if scores is None else Lattice(model, scores)
         self._lead = None if self._lattice is None else lru_cache(_REMEMBERED)(self._lattice.lead)
@@ -84,6 +86,10 @@ class Exact:
         self._across = any(SPACE in piece[1:] for piece in model.of_kind(Kind.NORMAL, Kind.USER_DEFINED))
         self._shown = [_shown(piece, kind) for piece, kind in zip(model.pieces, model.kinds, strict=True)]
         self._careful: tokenizers.Tokenizer | None = None
+
+    def __reduce__(self) -> tuple[type["Exact"], tuple[object, ...]]:
+        """Copied and sent to other processes as what it was made of: the library's steps in Python do not travel."""
+        return Exact, self._arguments
 
     def needs(self, row: str | tuple[str, str], ids: Sequence[int]) -> bool:
         """Whether a row that the library gave these ids is to be encoded here."""
@@ -107,7 +113,7 @@ class Exact:
             total += letters * weights[self._model.unknown]  # the row does not say how many letters were unknown
         # Each sum of a word is rounded by at most half of this part of all that was added up to there.
         slack = _ROUNDING * total
-        return any(lead(word) <= slack * len(word) for word in words if len(word) > 1)
+        return any(len(word) > _LONGEST_WORD or lead(word) <= slack * len(word) for word in words if len(word) > 1)
 
     def encode(
         self, backend: tokenizers.Tokenizer, row: str | tuple[str, str], add_special_tokens: bool

@@ -7,6 +7,7 @@ against what is left of the file, nothing executed.
 
 import math
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -38,7 +39,7 @@ class Kind(IntEnum):
 class Normalization:
     """What is done to a text before it is cut into pieces: `NormalizerSpec` in the proto."""
 
-    name: str = "identity"
+    name: str = ""
     charsmap: bytes = b""  # replacement rules as a trie; empty: none
     add_dummy_prefix: bool = True
     remove_extra_whitespaces: bool = True
@@ -191,8 +192,8 @@ def _checked(pieces: list[str], kinds: list[Kind]) -> None:
     if not pieces:
         raise _Damage("it has no pieces")
     if len(set(pieces)) < len(pieces):
-        twice = next(piece for id, piece in enumerate(pieces) if piece in set(pieces[:id]))
-        raise _Damage(f"the piece {twice!r:.40} stands there twice")
+        twice, count = Counter(pieces).most_common(1)[0]
+        raise _Damage(f"the piece {twice!r:.40} stands there {count} times")
     if kinds.count(Kind.UNKNOWN) != 1:
         raise _Damage(f"{kinds.count(Kind.UNKNOWN)} pieces stand for the unknown, one should")
 
