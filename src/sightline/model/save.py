@@ -25,7 +25,7 @@ _STALE = (
     "custom_pipelines",
     "quantization_config",
 )
-_SPECIAL = {"bos_token_id": "bos_id", "eos_token_id": "eos_id", "pad_token_id": "pad_id"}
+_SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 
 
 def _said_by_sightline_alone(model: Model) -> dict[str, Any]:
@@ -75,9 +75,9 @@ def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
         written["id2label"] = {str(index): f"LABEL_{index}" for index in range(len(output))}
         written["label2id"] = {label: int(index) for index, label in written["id2label"].items()}
     if model.tokenizer is not None:
-        for field, role in _SPECIAL.items():
+        for field in dict.fromkeys((*_SPECIAL, *model.layout.unsaid)):
             if written.get(field) in (None, model.layout.unsaid.get(field)):
-                written[field] = getattr(model.tokenizer.special, role)
+                written[field] = getattr(model.tokenizer.special, field.replace("_token_id", "_id"))
     unsaid = {field: value for field, value in model.layout.unsaid.items() if written.get(field) is None}
     return {**written, **unsaid}
 
