@@ -16,6 +16,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from sightline.core.cache import StackCache
 from sightline.model.model import Model
 
 
@@ -27,12 +28,14 @@ class Batch:
     targets  what is asked of them; the objective knows its shape, and moves it to the model's device
     rows     the rows' numbers in the user's file: for messages
     tokens   how many of the tokens are real: for progress
+    memory   what these rows remember of earlier batches, where they go on from them; the model reads it and adds to it
     """
 
     inputs: Mapping[str, Tensor]
     targets: Tensor
     rows: tuple[int, ...]
     tokens: int
+    memory: StackCache | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
