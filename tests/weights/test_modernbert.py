@@ -14,6 +14,7 @@ from torch import Tensor
 from contract.families import padded, random_ids, tiny
 from contract.reference import reference, saved
 from sightline.core.mask import Bidirectional, Causal, SlidingWindow
+from sightline.decoding.generate import generate
 from sightline.errors import CheckpointError
 from sightline.model.heads import with_classifier
 from sightline.model.load import load
@@ -87,6 +88,25 @@ def test_an_encoder_seen_causally_looks_back_one_farther_than_the_decoder_of_tha
     encoder, decoder = (layout.read_config({"local_attention": 8})[0] for layout in (MODERNBERT, MODERNBERT_DECODER))
     assert [one.block(1).limit for one in (encoder, decoder)] == [SlidingWindow(5), SlidingWindow(4)]
     assert [one.block(3).limit for one in (encoder, decoder)] == [None, None]
+
+
+# Generation
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_decoder_continues_as_transformers_does(seed: int, tmp_path: Path) -> None:
+    """Greedily, with caches on both sides, past the window of its local layers, rows padded on the left."""
+    theirs = reference("ModernBertDecoderForCausalLM", seed=seed, eos_token_id=None)
+    with torch.no_grad():
+        theirs.model.final_norm.weight.mul_(3)  # so that it is sure of its words
+    ours = load(saved(theirs, tmp_path))
+    prompts = [[5, 6, 7, 8, 9, 10, 11], [12, 13], [14], [3, 4, 3, 4, 3]]
+    ids, real = padded([torch.tensor(prompt) for prompt in prompts], "left", filler=2)
+    with torch.no_grad():
+        rows = theirs.generate(ids, attention_mask=real, max_new_tokens=12, do_sample=False, eos_token_id=None)
+    expected = rows[:, ids.shape[1] :].tolist()
+    assert generate(ours, prompts, max_new_tokens=12).ids() == expected
+    assert len({token for row in expected for token in row}) > 4, "they say more than one thing"
 
 
 # Configurations
