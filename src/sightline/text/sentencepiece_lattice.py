@@ -27,16 +27,22 @@ class Lattice:
         kinds = zip(model.pieces, scores, model.kinds, strict=True)
         self.scores = {piece: score for piece, score, kind in kinds if kind in (Kind.NORMAL, Kind.USER_DEFINED)}
         self.unknown = _rounded(min(model.scores_of(Kind.NORMAL), default=0.0) - _UNKNOWN_PENALTY)
-        self._beginnings = {piece[:end] for piece in self.scores for end in range(1, len(piece) + 1)}
+        # One look-up says both whether a piece may begin so and the score of the piece that is spelt so.
+        self._beginnings: dict[str, float | None] = {
+            piece[:end]: None for piece in self.scores for end in range(1, len(piece))
+        }
+        self._beginnings.update(self.scores)
 
     def from_here(self, text: str, start: int) -> list[tuple[int, float]]:
         """Where pieces that begin at `start` end, and their scores, the shortest first; a letter of none is unknown."""
-        found, end = [], start + 1
-        while end <= len(text) and (piece := text[start:end]) in self._beginnings:
-            score = self.scores.get(piece)
-            if score is not None:
+        found: list[tuple[int, float]] = []
+        beginnings = self._beginnings
+        for end in range(start + 1, len(text) + 1):
+            piece = text[start:end]
+            if piece not in beginnings:
+                break
+            if (score := beginnings[piece]) is not None:
                 found.append((end, score))
-            end += 1
         if not found or found[0][0] > start + 1:
             found.append((start + 1, self.unknown))
         return found
