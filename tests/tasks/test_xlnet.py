@@ -20,9 +20,11 @@ from sightline.errors import UnsupportedError
 from sightline.model.heads import sequence_head, with_classifier
 from sightline.model.load import load
 from sightline.model.model import Model
+from sightline.tasks import encode
 from sightline.tasks.abilities import abilities
 from sightline.tasks.classify import classify
 from sightline.tasks.embed import embed
+from sightline.tasks.encode import longest
 from sightline.tasks.finetune import Finetuning
 from sightline.tasks.finetune_config import FinetuneConfig
 from sightline.tasks.fresh import fresh_model
@@ -73,6 +75,18 @@ def test_the_first_token_is_no_cls(model: Model) -> None:
         embed(model, TEXTS, pooling="cls")
     how = abilities(model)["embed"].how
     assert "mean, last, max" in how and "not cls: its <cls> is the last token" in how
+
+
+def test_a_long_text_is_read_in_windows_unless_asked_for_at_once(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no last position, but what attention computes grows with the square of the tokens."""
+    text = " ".join(TEXTS)
+    tokens = len(model.tokenizer.encode(text))
+    whole = embed(model, [text], max_length=tokens)
+    assert numpy.array_equal(embed(model, [text]), whole)
+    monkeypatch.setattr(encode, "AT_ONCE", 40)
+    assert tokens > 80 and longest(model, None) == 40
+    assert not numpy.allclose(embed(model, [text]), whole)
+    assert numpy.array_equal(embed(model, [text], max_length=tokens), whole)
 
 
 def test_it_writes_and_fills(model: Model) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.model import Model
-from sightline.tasks.encode import check_texts, tokenizer_of, usual_batch_tokens
+from sightline.tasks.encode import check_texts, tokenizer_of, usual_batch_tokens, usual_length
 from sightline.tasks.pooling import check_cls, check_pooling, pool
 from sightline.text.batches import by_length
 from sightline.text.encoding import pad, real_tokens
@@ -62,7 +62,7 @@ def _limit(model: Model, tokenizer: Tokenizer, asked: int | None) -> int:
     positions: int = model.config.positions
     if asked is None:
         stated = model.embedding.max_length if model.embedding is not None else None
-        return min(positions, stated or tokenizer.max_length or positions)
+        return min(positions, stated or tokenizer.max_length or usual_length(model))
     if not 1 <= asked <= positions:
         raise InputError(f"max_length is {asked}; choose 1 to {positions}, this model's positions")
     return asked

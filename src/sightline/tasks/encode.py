@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sightline.core.position import ENDLESS
 from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.model import Model
 from sightline.text.encoding import kept_by_longest_first, pad, real_tokens
@@ -23,6 +24,7 @@ from sightline.text.windows import Row, encode_rows, windows
 Long = Literal["cut", "windows"]
 BATCH_TOKENS_A_THREAD = 256  # on a CPU; a larger batch computes a token no faster, and its rows are less alike
 BATCH_TOKENS_ELSEWHERE = 16384  # an accelerator wants to be filled
+AT_ONCE = 4096  # tokens of a row where positions have no end: what attention computes grows with their square
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +47,18 @@ def check_long(long: str) -> None:
         raise ConfigError(f"--long (long=…) is {long!r}; choose 'cut' or 'windows' for texts that are too long")
 
 
+def usual_length(model: Model) -> int:
+    """How many tokens to read at once where nobody says: all positions, where they have an end."""
+    positions: int = model.config.positions
+    return AT_ONCE if positions == ENDLESS else positions
+
+
 def longest(model: Model, asked: int | None) -> int:
     """How many tokens a row may have: as asked, or what the tokenizer states and the positions allow."""
     positions: int = model.config.positions
     if asked is None:
         stated = None if model.tokenizer is None else model.tokenizer.max_length
-        return min(positions, stated or positions)
+        return min(positions, stated or usual_length(model))
     if not 1 <= asked <= positions:
         raise InputError(f"--max-length (max_length=…) is {asked}; choose 1 to {positions}, this model's positions")
     return asked
