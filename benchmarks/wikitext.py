@@ -170,11 +170,13 @@ def teach(name: str, tokenizer: Tokenizer, ids: Tensor, size: Size, seed: int, m
     under_way = training(model, size, seed, read.fingerprint)
     found = restore(folder / "checkpoints", under_way)
     seconds = 0.0 if found is None else float(found.state["seconds"])
+    if found is not None:
+        read.go_on(found.step, found.tensors)
     began = clock() - seconds
     for progress in fit(under_way, read):
         if progress.step % EVERY == 0 or progress.step == progress.steps:
             seconds = clock() - began
-            save(folder / "checkpoints", under_way, state={"seconds": seconds})
+            save(folder / "checkpoints", under_way, state={"seconds": seconds}, tensors=read.remembered())
             print(f"{name} step {progress.step}/{progress.steps} loss {progress.loss:.3f} {seconds:.0f} s", flush=True)
     if not done.exists():
         many = len(read) * read.rows * read.tokens

@@ -3,6 +3,8 @@
 Shapes: B rows, T tokens of a segment.
 """
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import given
@@ -13,6 +15,7 @@ from contract.families import VOCABULARY, tiny
 from sightline.errors import ConfigError, InputError
 from sightline.model.model import Model
 from sightline.objectives.causal import CausalLM
+from sightline.training.checkpoint import restore, save
 from sightline.training.config import TrainingConfig
 from sightline.training.fit import Training, fit
 from sightline.training.stream import StreamSteps
@@ -96,6 +99,30 @@ def test_the_same_steps_give_the_same_weights() -> None:
         learn(model, StreamSteps(ids, rows=2, tokens=6, steps=12, memory_length=6))
         found.append(weights(model))
     assert same(*found)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 11, 17])
+def test_a_training_that_goes_on_from_a_checkpoint_goes_on_with_its_memory(stop: int, tmp_path: Path) -> None:
+    """Bit for bit, wherever in a pass it stopped."""
+    ids = torch.randint(3, VOCABULARY, (150,))
+
+    def begin() -> tuple[Training, StreamSteps]:
+        model = tiny("transfo-xl", heads=("lm",), dtype=torch.float32)
+        steps = StreamSteps(ids, rows=2, tokens=6, steps=20, memory_length=9)
+        config = TrainingConfig(learning_rate=0.02, precision="float32")
+        return Training(model, CausalLM(), config, data=steps.fingerprint), steps
+
+    whole, steps = begin()
+    for progress in fit(whole, steps):
+        if progress.step == stop:
+            save(tmp_path, whole, tensors=steps.remembered())
+    again, steps = begin()
+    found = restore(tmp_path, again)
+    assert found is not None and found.step == stop
+    steps.go_on(found.step, found.tensors)
+    for _ in fit(again, steps):
+        pass
+    assert same(weights(whole.model), weights(again.model))
 
 
 def test_what_cannot_be_a_stream() -> None:

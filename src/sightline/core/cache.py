@@ -9,7 +9,7 @@ Shapes: B batch, T new tokens, K all that answer, H heads, D head width, W model
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
 
@@ -280,9 +280,23 @@ class Cache:
         if index not in self.stores:
             if self.passes > 1:
                 raise InputError(_BROKEN)
-            room = self.capacity if self.window is None else max(self.capacity, 2 * self.window)
-            self.stores[index] = _Store(room, axis=2 if self.kind is _KeyValueLayer else 1)
+            self.stores[index] = self._store()
         return self.kind(self.stores[index], self.length, self.taken, self.blank if self.passes == 1 else 0)
+
+    def _store(self) -> _Store:
+        room = self.capacity if self.window is None else max(self.capacity, 2 * self.window)
+        return _Store(room, axis=2 if self.kind is _KeyValueLayer else 1)
+
+    def held(self) -> list[tuple[Tensor, ...]]:
+        """What each layer remembers: hidden states (B, K, W), or keys and values (B, H, K, D)."""
+        return [self.stores[index].kept() for index in sorted(self.stores)]
+
+    def refill(self, at: Coordinates, held: Sequence[tuple[Tensor, ...]]) -> None:
+        """Remember these tokens in place of all others: `held` as another cache of this kind gave it."""
+        self.coordinates, self.passes = at, 1
+        self.stores = {index: self._store() for index in range(len(held))}
+        for index, tensors in enumerate(held):
+            self.stores[index].append(tensors)
 
     def reorder(self, rows: Tensor) -> None:
         """Keep the rows named by `rows` (int64), in that order; a row may be named more than once (beam search)."""

@@ -8,6 +8,7 @@ Shapes: B rows, T tokens of a segment.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from sightline.core.cache import Cache, Memory
 from sightline.core.check import whole
+from sightline.core.coordinates import Coordinates
 from sightline.errors import InputError
 from sightline.objectives.objective import Batch
 
@@ -31,8 +33,11 @@ class StreamSteps:
     seed           each pass over the stream begins at another token, drawn by it, so that no two cut it alike
 
     What a step reads is a pure function of its number. What it remembers is not: the memory is of the steps before it,
-    in this order, and empty wherever a pass begins or a step is asked for out of turn. A training that goes on from a
-    checkpoint begins with an empty memory too, and fills it within a few steps.
+    in this order, and empty wherever a pass begins or a step is asked for out of turn. So a checkpoint holds it too:
+
+        save(folder, training, tensors=steps.remembered())
+        found = restore(folder, training)
+        steps.go_on(found.step, found.tensors)
 
     >>> StreamSteps(torch.arange(100), rows=2, tokens=8, steps=3)[0][0].inputs["input_ids"].shape
     torch.Size([2, 8])
@@ -89,6 +94,21 @@ class StreamSteps:
             self._memory = Memory(length=self.memory_length)
         self._next = step + 1
         return self._memory
+
+    def remembered(self) -> dict[str, Tensor]:
+        """What the rows remember after the last step that was taken: a name and states (B, K, W) for each layer."""
+        held = [] if self._memory is None else self._memory.held()
+        return {f"memory.{layer}": states for layer, (states,) in enumerate(held)}
+
+    def go_on(self, step: int, remembered: Mapping[str, Tensor]) -> None:
+        """Let `step`, counted from 0, be the next, and the rows remember what they remembered before it."""
+        self._memory, self._next = None, step
+        if self.memory_length is not None and remembered:
+            held = [(remembered[f"memory.{layer}"],) for layer in range(len(remembered))]
+            tokens = held[0][0].shape[1]
+            read = step % self.steps_per_pass * self.tokens  # of each row in this pass
+            self._memory = Memory(length=self.memory_length)
+            self._memory.refill(Coordinates.consecutive(tokens, start=read - tokens, device=held[0][0].device), held)
 
     @cached_property
     def fingerprint(self) -> str:
