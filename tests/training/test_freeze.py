@@ -9,7 +9,7 @@ from sightline.training.config import TrainingConfig
 from sightline.training.fit import Training, fit
 from training.small import labelled, same, small, weights
 
-FAMILIES = ["bert", "gpt2", "roberta", "distilbert"]
+FAMILIES = ["bert", "gpt2", "roberta", "distilbert", "modernbert"]
 
 
 def trained(family: str, frozen: object) -> tuple[Training, set[str]]:
