@@ -2,8 +2,8 @@
 
 The library's steps give sentencepiece's ids but for two things: a word with two cuts that are as good as each other
 (`sentencepiece_lattice.py`), and letters that are composed with the one before them in a way of which Unicode's own
-composition comes only near (`sentencepiece_rules.py`). A text with either, fewer than one in a hundred, is encoded here:
-by the same library with two steps in Python, slower and exact.
+composition comes only near (`sentencepiece_rules.py`). A text with either, fewer than one in a hundred, is encoded
+here: by the same library with two steps in Python, slower and exact.
 """
 
 from collections.abc import Callable, Mapping, Sequence

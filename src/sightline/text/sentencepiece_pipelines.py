@@ -6,19 +6,21 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import tokenizers
 from tokenizers import AddedToken, Regex, decoders, normalizers, pre_tokenizers, processors
 
-from sightline.errors import CheckpointError
-from sightline.text.pipelines import ALBERT, T5, XLNET, Family
+from sightline.errors import CheckpointError, UnsupportedError
+from sightline.text.pipelines import ALBERT, T5, UNKNOWN, XLNET, Family
 from sightline.text.sentencepiece_backend import sentencepiece_backend, unigram_model, unigram_scores
 from sightline.text.sentencepiece_exact import Exact, SentencePieceSource
-from sightline.text.sentencepiece_file import Kind, SentencePieceModel
+from sightline.text.sentencepiece_file import Kind, SentencePieceModel, read_sentencepiece
 from sightline.text.sentencepiece_normalizer import SPACE
-from sightline.text.tokenizer_settings import Settings
+from sightline.text.tokenizer_settings import Settings, build_from, check_file
 
+FILES = ("spiece.model", "tokenizer.model")
 GAPS = 100  # <extra_id_0> to <extra_id_99>
 _FAMILIES = {"xlnet": XLNET, "albert": ALBERT, "t5": T5}
 _AROUND = {"xlnet": ("sep", "cls"), "albert": ("cls", "sep"), "t5": ("eos",)}
@@ -26,7 +28,7 @@ CONVENTIONS = ("plain", "albert", "t5")
 """How a model file is read exactly as sentencepiece reads it, as `tokenizer_config.json` says it."""
 
 
-def convention_of(family: Family) -> str:
+def _convention_of(family: Family) -> str:
     """The name of what a family puts around a sentencepiece model."""
     return next((name for name, known in _FAMILIES.items() if family is known), "plain")
 
@@ -121,7 +123,7 @@ def t5_pipeline(model: SentencePieceModel, names: Mapping[str, str], *, gaps: in
     return backend
 
 
-def names_in(model: SentencePieceModel, family: Family, settings: Settings, path: Path) -> dict[str, str]:
+def _names_in(model: SentencePieceModel, family: Family, settings: Settings, path: Path) -> dict[str, str]:
     """The token of each role: as stated, else the family's where the model has it, else as the model itself says.
 
     Raises `CheckpointError` where the model lacks one that the family puts around a text.
@@ -129,7 +131,7 @@ def names_in(model: SentencePieceModel, family: Family, settings: Settings, path
     stated = {role: str(token) for role, token in settings.roles.items() if token is not None}
     usual = {role: token for role, token in family.tokens.items() if token in model.pieces}
     names = {**usual, **stated} if family.tokens else {**model.roles, **stated}
-    for role in _AROUND.get(convention_of(family), ()):
+    for role in _AROUND.get(_convention_of(family), ()):
         if names.get(role) not in model.pieces:
             raise CheckpointError(
                 f"{path} lacks the {role} piece {names.get(role, family.tokens[role])!r} that texts need; "
@@ -138,14 +140,14 @@ def names_in(model: SentencePieceModel, family: Family, settings: Settings, path
     return names
 
 
-def build_sentencepiece(
+def _build(
     model: SentencePieceModel, family: Family, names: Mapping[str, str], settings: Settings
 ) -> tokenizers.Tokenizer:
-    """The tokenizer of a family from a model file; `names` are those that `names_in` gives.
+    """The tokenizer of a family from a model file; `names` are those that `_names_in` gives.
 
     A model of no family that is known here gets sentencepiece's own convention: nothing is added to a text.
     """
-    lowercase, keep_accents = _letters_of(convention_of(family), settings)
+    lowercase, keep_accents = _letters_of(_convention_of(family), settings)
     if family is XLNET:
         return xlnet_pipeline(model, names, lowercase=lowercase, keep_accents=keep_accents)
     if family is ALBERT:
@@ -158,7 +160,7 @@ def _letters_of(convention: str, settings: Settings) -> tuple[bool, bool]:
     return settings.flag("do_lower_case", convention == "albert"), settings.flag("keep_accents", False)
 
 
-def source_of(path: Path, model: SentencePieceModel, convention: str, settings: Settings) -> SentencePieceSource:
+def _source_of(path: Path, model: SentencePieceModel, convention: str, settings: Settings) -> SentencePieceSource:
     """The file itself, with what makes the ids exactly sentencepiece's, and what it takes to read it so again."""
     if convention == "xlnet":
         return SentencePieceSource(content=path.read_bytes())
@@ -170,3 +172,37 @@ def source_of(path: Path, model: SentencePieceModel, convention: str, settings: 
         says |= {"do_lower_case": lowercase, "keep_accents": keep_accents}
     scores = unigram_scores(model) if model.algorithm == "unigram" else None
     return SentencePieceSource(content=path.read_bytes(), exact=Exact(model, scores, before), says=says)
+
+
+def open_sentencepiece(
+    path: Path, settings: Settings, named: Family | None
+) -> tuple[tokenizers.Tokenizer, Family, SentencePieceSource]:
+    """The tokenizer of a model file, as the family named for it has it, and what the family's tokens are there.
+
+    Raises `CheckpointError` for a damaged file or one that lacks a token of the family, `UnsupportedError` for a model
+    that is not read.
+    """
+    model, family = read_sentencepiece(path), named or UNKNOWN
+    if family is XLNET and model.algorithm != "unigram":
+        raise UnsupportedError(f"{path} is a BPE model, and XLNet's are unigram; leave the model type out")
+    names = _names_in(model, family, settings, path)
+    backend = build_from(path, lambda: _build(model, family, names, settings))
+    source = _source_of(path, model, _convention_of(family), settings)
+    return backend, replace(family, tokens=names), source
+
+
+def sentencepiece_file(folder: Path) -> Path | None:
+    """The sentencepiece model in the folder, where there is one."""
+    return next((folder / name for name in FILES if (folder / name).exists()), None)
+
+
+def source_beside(folder: Path, settings: Settings) -> SentencePieceSource | None:
+    """The model file beside a tokenizer.json: kept, and followed where the two were saved together by us."""
+    path = sentencepiece_file(folder)
+    if path is None:
+        return None
+    check_file(path)
+    convention = settings.config.get("sentencepiece")
+    if convention not in CONVENTIONS:
+        return SentencePieceSource(content=path.read_bytes())
+    return _source_of(path, read_sentencepiece(path), convention, settings)

@@ -12,8 +12,9 @@ from sightline.errors import CheckpointError
 from sightline.text.pipelines import UNKNOWN, Family
 from sightline.text.special import ROLES
 from sightline.text.tokenizer import Tokenizer
-from sightline.text.tokenizer_settings import Settings, read_settings
-from sightline.text.vocabulary_files import BY_MODEL_TYPE, build_from, names_of, open_backend
+from sightline.text.tokenizer_families import BY_MODEL_TYPE, names_of
+from sightline.text.tokenizer_settings import Settings, build_from, read_settings
+from sightline.text.vocabulary_files import open_backend
 
 
 def _add_tokens(backend: tokenizers.Tokenizer, settings: Settings, path: Path) -> None:

@@ -6,20 +6,21 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tokenizers import AddedToken
 
-from sightline.errors import CheckpointError
+from sightline.errors import CheckpointError, SightlineError
 from sightline.text.special import ROLES
 
 LARGEST_FILE = 256 * 2**20  # bytes; the largest published tokenizer.json has about 35 MB
 LONGEST_SANE = 10**8  # tokens; "no limit" is written as 10**30
 AGAIN = "download the folder again, or save the tokenizer again"
 Default = TypeVar("Default", bool, bool | None)
+Built = TypeVar("Built")
 
 
 def check_file(path: Path) -> None:
@@ -155,3 +156,16 @@ def read_settings(folder: Path) -> Settings:
     return Settings(
         path=path, config=config, roles=roles, extra=extra, added=dict(sorted(added.items())), added_path=added_path
     )
+
+
+def build_from(source: Path | str, build: Callable[[], Built]) -> Built:
+    """What the library builds from a file: its errors name no file, and damage can make it panic."""
+    try:
+        return build()
+    except BaseException as error:
+        # A panic is no Exception, and its class is not importable.
+        if isinstance(error, SightlineError):
+            raise
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise CheckpointError(f"{source} is damaged or of an unknown kind ({error}); {AGAIN}") from None

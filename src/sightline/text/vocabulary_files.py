@@ -3,104 +3,31 @@
 `tokenizer.json`, `vocab.txt`, `vocab.json` with `merges.txt`, a sentencepiece model, or Transformer-XL's `vocab.pkl`.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
-from sightline.errors import CheckpointError, SightlineError, UnsupportedError
+from sightline.errors import CheckpointError, UnsupportedError
 from sightline.text.pipelines import (
-    ALBERT,
     BERT,
-    DISTILBERT,
-    GPT2,
     ROBERTA,
-    T5,
     TRANSFORMER_XL,
-    UNKNOWN,
-    XLNET,
     Family,
     bert_pipeline,
     gpt2_pipeline,
     roberta_pipeline,
 )
 from sightline.text.sentencepiece_exact import SentencePieceSource
-from sightline.text.sentencepiece_file import read_sentencepiece
-from sightline.text.sentencepiece_pipelines import (
-    CONVENTIONS,
-    build_sentencepiece,
-    convention_of,
-    names_in,
-    source_of,
-)
-from sightline.text.special import ROLES
-from sightline.text.tokenizer_settings import AGAIN, Settings, check_file, read_text
+from sightline.text.sentencepiece_pipelines import open_sentencepiece, sentencepiece_file, source_beside
+from sightline.text.tokenizer_families import BY_CLASS, Lookup, family_of, named_family, names_of
+from sightline.text.tokenizer_settings import AGAIN, Settings, build_from, check_file, read_text
 from sightline.text.wordlevel import PICKLES, read_words, wordlevel_pipeline
 
-SENTENCEPIECE = ("spiece.model", "tokenizer.model")
 RENUMBERED = ("sentencepiece.bpe.model", "source.spm")  # the ids are not those of the pieces in the file
-BY_MODEL_TYPE = {
-    "albert": ALBERT,
-    "bert": BERT,
-    "distilbert": DISTILBERT,
-    "gpt2": GPT2,
-    "roberta": ROBERTA,
-    "t5": T5,
-    "transfo-xl": TRANSFORMER_XL,
-    "xlnet": XLNET,
-}
-BY_CLASS = {
-    "AlbertTokenizer": ALBERT,
-    "BertTokenizer": BERT,
-    "DistilBertTokenizer": DISTILBERT,
-    "GPT2Tokenizer": GPT2,
-    "RobertaTokenizer": ROBERTA,
-    "T5Tokenizer": T5,
-    "TransfoXLTokenizer": TRANSFORMER_XL,
-    "XLNetTokenizer": XLNET,
-}
-MARKS = (
-    (XLNET, ("<sep>", "<cls>", "<eod>")),
-    (BERT, ("[CLS]", "[SEP]")),
-    (ROBERTA, ("<s>", "</s>", "<mask>")),
-    (GPT2, ("<|endoftext|>",)),
-)
-Lookup = Callable[[str], int | None]
-Built = TypeVar("Built")
-
-
-def family_of(settings: Settings, model_type: str | None, token_to_id: Lookup) -> Family:
-    """The tokenizer's own class says best, then the model's type, then the vocabulary."""
-    named = BY_CLASS.get(settings.tokenizer_class or "") or BY_MODEL_TYPE.get(model_type or "")
-    if named is not None:
-        return named
-    for family, marks in MARKS:
-        if all(token_to_id(mark) is not None for mark in marks):
-            return family
-    return UNKNOWN
-
-
-def names_of(settings: Settings, family: Family, token_to_id: Lookup) -> dict[str, str]:
-    """The token of each role: as stated, else the family's where the vocabulary has it."""
-    usual = {role: token for role, token in family.tokens.items() if token_to_id(token) is not None}
-    stated = {**usual, **settings.roles}
-    return {role: str(token) for role in ROLES if (token := stated.get(role)) is not None}
-
-
-def build_from(source: Path | str, build: Callable[[], Built]) -> Built:
-    """What the library builds from a file: its errors name no file, and damage can make it panic."""
-    try:
-        return build()
-    except BaseException as error:
-        # A panic is no Exception, and its class is not importable.
-        if isinstance(error, SightlineError):
-            raise
-        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-            raise
-        raise CheckpointError(f"{source} is damaged or of an unknown kind ({error}); {AGAIN}") from None
 
 
 def _need(path: Path, names: Mapping[str, str], roles: tuple[str, ...], token_to_id: Lookup) -> None:
@@ -186,15 +113,9 @@ def _open_bytelevel(folder: Path, settings: Settings, model_type: str | None) ->
     return gpt2_pipeline(model, names, add_prefix_space=add_prefix_space, add_bos=add_bos)
 
 
-def sentencepiece_file(folder: Path) -> Path | None:
-    """The sentencepiece model in the folder, where there is one."""
-    return next((folder / name for name in SENTENCEPIECE if (folder / name).exists()), None)
-
-
 def _word_file(folder: Path, settings: Settings, model_type: str | None) -> Path | None:
     """The file of a vocabulary of words, where there is one: Transformer-XL's vocab.txt looks like BERT's."""
-    named = BY_CLASS.get(settings.tokenizer_class or "") or BY_MODEL_TYPE.get(model_type or "")
-    names = (*PICKLES, "vocab.txt") if named is TRANSFORMER_XL else PICKLES
+    names = (*PICKLES, "vocab.txt") if named_family(settings, model_type) is TRANSFORMER_XL else PICKLES
     return next((folder / name for name in names if (folder / name).exists()), None)
 
 
@@ -216,27 +137,6 @@ class Opened:
     backend: tokenizers.Tokenizer
     family: Family
     source: SentencePieceSource | None = None
-
-
-def _open_sentencepiece(path: Path, settings: Settings, model_type: str | None) -> Opened:
-    model = read_sentencepiece(path)
-    family = BY_CLASS.get(settings.tokenizer_class or "") or BY_MODEL_TYPE.get(model_type or "", UNKNOWN)
-    names = names_in(model, family, settings, path)
-    backend = build_from(path, lambda: build_sentencepiece(model, family, names, settings))
-    source = source_of(path, model, convention_of(family), settings)
-    return Opened(path=path, backend=backend, family=replace(family, tokens=names), source=source)
-
-
-def _source_beside(folder: Path, settings: Settings) -> SentencePieceSource | None:
-    """The model file beside a tokenizer.json: kept, and followed where the two were saved together by us."""
-    path = sentencepiece_file(folder)
-    if path is None:
-        return None
-    check_file(path)
-    convention = settings.config.get("sentencepiece")
-    if convention not in CONVENTIONS:
-        return SentencePieceSource(content=path.read_bytes())
-    return source_of(path, read_sentencepiece(path), convention, settings)
 
 
 def _refuse(folder: Path) -> NoReturn:
@@ -266,8 +166,9 @@ def open_backend(folder: Path, settings: Settings, model_type: str | None) -> Op
     elif (path := folder / "vocab.json").exists():
         backend = _open_bytelevel(folder, settings, model_type)
     elif source := sentencepiece_file(folder):
-        return _open_sentencepiece(source, settings, model_type)
+        backend, family, kept = open_sentencepiece(source, settings, named_family(settings, model_type))
+        return Opened(path=source, backend=backend, family=family, source=kept)
     else:
         _refuse(folder)
     family = family_of(settings, model_type, backend.token_to_id)
-    return Opened(path=path, backend=backend, family=family, source=_source_beside(folder, settings))
+    return Opened(path=path, backend=backend, family=family, source=source_beside(folder, settings))
