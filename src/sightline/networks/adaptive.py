@@ -22,7 +22,7 @@ from sightline.core.check import whole
 from sightline.core.coordinates import Coordinates
 from sightline.core.linear import Linear, PackedWeight, linear
 from sightline.errors import ConfigError
-from sightline.networks.embedding import Resized
+from sightline.networks.embedding import Resized, TokenEmbedding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class AdaptiveEmbedding(nn.Module):
     def __init__(self, clusters: Clusters, width: int) -> None:
         super().__init__()
         self.clusters, self.width = clusters, width
-        self.tables = nn.ModuleList([nn.Embedding(*table) for table in clusters.tables])
+        self.tables = nn.ModuleList([TokenEmbedding(*table) for table in clusters.tables])
         projected = [Linear(own, width, bias=False) for _, own in clusters.tables if clusters.projected(width)]
         self.projections = nn.ModuleList(projected)  # one a table, or none
 
@@ -124,9 +124,9 @@ class AdaptiveEmbedding(nn.Module):
     def resize(self, vocabulary: int, resized: Resized) -> None:
         """Give its last table as many rows as make so many words in all, in place."""
         self.clusters = replace(self.clusters, vocabulary=vocabulary)
-        last, (count, _) = self.tables[-1], self.clusters.tables[-1]
-        last.register_parameter("weight", resized(last.get_parameter("weight"), count))
-        last.num_embeddings = count
+        last = self.tables[-1]
+        if isinstance(last, TokenEmbedding):
+            last.resize(self.clusters.tables[-1][0], resized)
 
 
 class Words(nn.Module):
@@ -215,7 +215,9 @@ class AdaptiveSoftmax(nn.Module):
 
     def _words(self) -> list[tuple[Tensor, Tensor]]:
         """Of each cluster the matrix (words, E) and the bias (words): tables, or pieces of the only one."""
-        tables = [(table.matrix, table.bias) for table in self.tables if isinstance(table, Words)]
+        tables: list[tuple[Tensor, Tensor]] = [
+            (table.matrix, table.bias) for table in self.tables if isinstance(table, Words)
+        ]
         if len(tables) == len(self.clusters.sizes):
             return tables
         sizes = list(self.clusters.sizes)
