@@ -80,6 +80,7 @@ def _start(request: Request, rows: Rows) -> Model:
     """The model to teach, with a head for these rows."""
     from sightline.core.mask import Mask
     from sightline.model.heads import with_classifier
+    from sightline.tasks.encode import longest
     from sightline.tasks.fresh import fresh_model, part_pairs
 
     mask = None if request.mask is None else Mask.parse(request.mask)
@@ -92,7 +93,7 @@ def _start(request: Request, rows: Rows) -> Model:
         count = sum(parameter.numel() for parameter in model.parameters())
         talk.say(
             f"A new {family} of {model.config.layers} layers, {model.config.width} wide, {count:,} random weights, that"
-            f" reads {model.config.positions} tokens; its tokenizer of {model.config.vocabulary:,} was learned from the"
+            f" reads {longest(model, None)} tokens; its tokenizer of {model.config.vocabulary:,} was learned from the"
             " training rows."
         )
         model = model if mask is None else model.with_mask(mask)
