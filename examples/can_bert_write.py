@@ -3,8 +3,7 @@
 Three tiny networks learn the sentences that ship inside from the same tokens: a GPT-2 that writes, a BERT that fills
 blanks (any share of a sentence, up to all of it), and another GPT-2 that judges. GPT-2 goes on from the first three
 words of some; BERT, which must be told the length, fills as many blanks as GPT-2 wrote words. Prints for each
-way how often the network is asked, milliseconds a text, and what the judge makes of it: log-probability a token, in
-nats, 0 being certain.
+way how often the network is asked, milliseconds a text, and the judge's log-probability a token, in nats.
 """
 
 import argparse
@@ -30,7 +29,7 @@ def learn(model: sl.Model, sentences: list[str], steps: int) -> sl.Model:
             words = real & (ids != model.tokenizer.special.cls_id) & (ids != model.tokenizer.special.sep_id)
             asked = words & (torch.rand(ids.shape) < torch.rand(len(ids), 1))
             shown, answers = ids.masked_fill(asked, model.tokenizer.special.mask_id), ids
-        states = model(shown, batch["attention_mask"]).last_hidden_state
+        states = model(shown, real).last_hidden_state
         loss = F.cross_entropy(model.logits(states[asked]), answers[asked])
         optimizer.zero_grad()
         loss.backward()
@@ -59,8 +58,8 @@ def main(steps: int) -> None:
     end = tokenizer.special.sep_id
     words = [[id for id in sl.generate(writer, prompt).ids()[0] if id != end] for prompt in prompts]
     asked: list[object] = []
-    for model in (writer, bert):
-        model.network.register_forward_hook(lambda *call: asked.append(None))
+    for network in (writer.network, bert.network):
+        network.register_forward_hook(lambda *call: asked.append(None))
     print(f"{'how':24} {'asked':>6} {'ms a text':>10} {'log p a token':>14}")
     for rounds in (None, 1, 2, 4, 8):
         judged, started = [], time.perf_counter()

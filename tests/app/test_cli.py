@@ -80,9 +80,15 @@ def test_a_masked_model_generates_by_mask_predict(models: dict[str, str], capsys
     assert capsys.readouterr().out.startswith("The soup")
 
 
-def test_looking_through_another_mask_is_said(models: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["generate", models["bert"], "The soup", "-n", "3", "--mask", "causal"]) == 0
-    assert "trained under the mask bidirectional; they now look through causal" in capsys.readouterr().err
+@pytest.mark.parametrize("mask", ["causal", "permuted"])
+def test_looking_through_another_mask_is_said(
+    models: dict[str, str], mask: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """BERT as a decoder, and as a prefix LM that sees its prompt whole."""
+    assert main(["generate", models["bert"], "The soup", "-n", "3", "--mask", mask]) == 0
+    captured = capsys.readouterr()
+    assert f"trained under the mask bidirectional; they now look through {mask}" in captured.err
+    assert captured.out.startswith("The soup")
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".parquet"])
