@@ -199,6 +199,14 @@ def test_saved_and_read_again_it_is_the_same(algorithm: str, tmp_path: Path) -> 
     assert [row.ids for row in again.encodings(texts)] == [row.ids for row in one.ours.encodings(texts)]
 
 
+def test_another_tokenizer_in_the_folder_takes_its_place(
+    both: Callable[[str, str], Both], wordpiece: Tokenizer, tmp_path: Path
+) -> None:
+    save_tokenizer(both("unigram", "plain").ours, tmp_path)
+    save_tokenizer(wordpiece, tmp_path)
+    assert not (tmp_path / "spiece.model").exists() and load_tokenizer(tmp_path).sentencepiece is None
+
+
 def test_what_the_library_cannot_do_is_refused(tmp_path: Path) -> None:
     unknown, letter = ("<unk>", 0.0, 2), ("a", -1.0, 1)
 
@@ -245,7 +253,11 @@ def test_published_models_on_real_lines(data_folder: Path, tmp_path: Path, name:
     Both(content, tmp_path).check(lines)
 
 
-@pytest.mark.parametrize("name", ["plain", "bytes", "as it is", "lower case and symbols"])
+QUICK = ["bytes", "lower case and symbols"]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in MODELS if name not in QUICK]
+
+
+@pytest.mark.parametrize("name", [*QUICK, *SLOW])
 @pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
 def test_trained_models_on_real_lines(data_folder: Path, tmp_path: Path, algorithm: str, name: str) -> None:
     lines = real_lines(data_folder)

@@ -16,9 +16,8 @@ from transformers import AutoTokenizer, XLNetTokenizer
 from transformers.convert_slow_tokenizer import check_number_comma
 
 from sentencepiece_models import reviews, train, written
-from sightline.errors import CheckpointError
+from sightline.errors import CheckpointError, UnsupportedError
 from sightline.text.sentencepiece_file import read_sentencepiece
-from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer, save_tokenizer
 from sightline.text.windows import encode_rows
 
@@ -230,6 +229,21 @@ def test_xlnet_on_real_lines(data_folder: Path, folder: Callable[..., Path]) -> 
     assert [row.type_ids for row in got] == want["token_type_ids"]
 
 
-def test_kinds_are_told(folder: Callable[..., Path]) -> None:
-    assert isinstance(load_tokenizer(folder(train(model_type="bpe"))), Tokenizer)
-    assert load_tokenizer(folder(train(model_type="bpe"))).kind == "bpe"
+def test_a_published_folder_is_read_by_its_tokenizer_json(
+    folder: Callable[..., Path], assert_same: Callable[..., None]
+) -> None:
+    # As on the hub: tokenizer.json made by version 4, the model file beside it, and the name of the class.
+    content = model_with_commas()
+    theirs_of(content, where := folder(content), comma=True).backend_tokenizer.save(str(where / "tokenizer.json"))
+    (where / "tokenizer_config.json").write_text('{"tokenizer_class": "XLNetTokenizer"}')
+    ours = load_tokenizer(where, model_type="xlnet")
+    assert (ours.padding_side, ours.special.mask, ours.sentencepiece.content) == ("left", "<mask>", content)
+    inputs = ["input_ids", "token_type_ids", "attention_mask"]
+    assert_same(ours, XLNetTokenizer.from_pretrained(where, model_input_names=inputs), LINES)
+
+
+def test_an_xlnet_of_another_kind_is_refused(folder: Callable[..., Path]) -> None:
+    content = train(model_type="bpe", control_symbols=["<sep>", "<cls>"])
+    with pytest.raises(UnsupportedError, match="is a BPE model, and XLNet's are unigram; leave the model type out"):
+        load_tokenizer(folder(content), model_type="xlnet")
+    assert load_tokenizer(folder(content)).kind == "bpe"

@@ -114,4 +114,6 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     _write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     if tokenizer.sentencepiece is not None:
         _write(folder / "spiece.model", tokenizer.sentencepiece.content)
+    else:
+        (folder / "spiece.model").unlink(missing_ok=True)  # of another tokenizer
     _write(folder / "special_tokens_map.json", json.dumps(roles, indent=2, ensure_ascii=False) + "\n")
