@@ -15,6 +15,7 @@ from sightline.core.linear import Linear
 from sightline.core.mask import Causal, Mask
 from sightline.errors import CheckpointError
 from sightline.networks.adaptive import AdaptiveEmbedding, AdaptiveSoftmax
+from sightline.networks.embedding import TokenEmbedding
 from sightline.networks.heads import SequenceHead
 from sightline.networks.transformer_xl import TransformerXL, TransformerXLConfig
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
@@ -83,14 +84,15 @@ def _lm(config: TransformerXLConfig, network: nn.Module, heads: Mapping[str, nn.
         raise TypeError(
             f"a Transformer-XL's embeddings.tokens must be an AdaptiveEmbedding, not {type(embedding).__name__}"
         )
-    projections: list[Linear] = list(embedding.projections)  # type: ignore[arg-type]
+    tables = [table for table in embedding.tables if isinstance(table, TokenEmbedding)]
+    projections = [projection for projection in embedding.projections if isinstance(projection, Linear)]
     if len(projections) == 1:  # one table, and so one projection, for all clusters
         projections = projections * len(embedding.clusters.sizes)
     ties = _ties(config) if projections else ()
     return AdaptiveSoftmax(
         config.clusters,
         config.width,
-        tied=list(embedding.tables) if config.tied else None,  # type: ignore[arg-type]
+        tied=tables if config.tied else None,
         tied_projections=[one if tied else None for one, tied in zip(projections, ties, strict=True)] or None,
     )
 
