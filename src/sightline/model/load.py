@@ -258,7 +258,7 @@ def build(
 ) -> Model:
     """A new model with random weights, in eval mode.
 
-    family     "bert", "roberta", "distilbert" or "gpt2"
+    family     a layout's name: "bert", "roberta", "distilbert", "gpt2", "modernbert", "modernbert-decoder", "xlnet" …
     size       "tiny" (2 layers, 128 wide), "mini", "small", "medium", "base", "large"; settings change single fields
     tokenizer  sets the vocabulary too, unless `vocabulary` is given
     heads      what shall be asked of it; labels: how many classes a classifier or tagger has, or their names
