@@ -94,9 +94,10 @@ def test_transformers_opens_it_and_gives_the_same(family: str, labels: tuple[str
     if labels is not None:
         assert tuple(theirs.config.id2label.values()) == labels
     theirs.config.pad_token_id = PAD if family in ("gpt2", "modernbert-decoder") else theirs.config.pad_token_id
-    ids, real = padded([random_ids(1, 6)[0], random_ids(1, 4, seed=1)[0]], "right", PAD)
+    side = "left" if family == "xlnet" else "right"  # it reads the last place of a row, whatever stands there
+    ids, real = padded([random_ids(1, 6)[0], random_ids(1, 4, seed=1)[0]], side, PAD)
     with torch.no_grad():
-        expected = theirs.eval()(ids, attention_mask=real).logits
+        expected = theirs.double().eval()(ids, attention_mask=real).logits  # it leaves a part of XLNet in float32
     assert float((logits(load(folder), ids, real) - expected).abs().max()) < CLOSE
 
 

@@ -59,7 +59,8 @@ def test_saved_and_opened(family: str, tied: bool, tmp_path: Path) -> None:
     assert not any(report.values()), report
     assert theirs.config.vocab_size == VOCABULARY + 4
     with torch.no_grad():
-        assert torch.allclose(theirs.eval()(IDS).logits, logits_of(model), rtol=0, atol=1e-9)
+        expected = theirs.double().eval()(IDS).logits  # it leaves a part of XLNet in float32
+        assert torch.allclose(expected, logits_of(model), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

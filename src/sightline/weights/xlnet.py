@@ -87,7 +87,8 @@ def _architecture(heads: frozenset[str], mask: Mask) -> str:
 def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     """Their ways of saying things: no clamp is −1 or 0, a memory that forgets nothing 0, and one of 512 is left out."""
     width, heads, head_width = ours.get("width", 1024), ours.get("attention_heads", 16), theirs.get("d_head")
-    if head_width is not None and head_width * heads != width:
+    split = type(width) is type(heads) is int and width > 0 and heads > 0 and width % heads == 0  # else refused below
+    if split and head_width not in (None, width // heads):
         raise CheckpointError(
             f"d_head={head_width!r} is another than d_model / n_head, {width} / {heads}, and XLNet's heads are as wide"
             " as that; correct config.json"
