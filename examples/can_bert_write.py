@@ -64,7 +64,7 @@ def main(steps: int) -> None:
     for rounds in (None, 1, 2, 4, 8):
         judged, started = [], time.perf_counter()
         asked.clear()
-        for prompt, length in zip(prompts, map(len, words), strict=True):
+        for prompt, length in zip(prompts, (max(1, len(new)) for new in words), strict=True):
             how = {} if rounds is None else {"method": "mask-predict", "rounds": rounds}
             (new,) = sl.generate(writer if rounds is None else bert, prompt, max_new_tokens=length, **how).ids()
             judged.append((prompt, new))

@@ -14,8 +14,9 @@ LESS = {
     "another_mask.py": ["--passes", "1"],
     "causal_bert.py": [],
     "teach.py": ["--passes", "1", "--out", "out"],
-    "swap.py": ["--passes", "1"],
-    "what_a_swap_changes.py": [],
+    "swap.py": ["bert", "transfo-xl", "--passes", "1"],
+    "one_shot.py": ["--steps", "10"],
+    "what_a_swap_changes.py": [],  # every family
     "can_bert_write.py": ["--steps", "4"],
 }
 """What each is given, so that it takes seconds."""
