@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.coordinates import Coordinates
+from sightline.core.store import Store
 from sightline.errors import ConfigError, InputError, UnsupportedError
 
 KeyValue = tuple[Tensor, Tensor]
@@ -98,74 +99,10 @@ class OnceProjected:
             self.held = (self.held[0].index_select(0, rows), self.held[1].index_select(0, rows))
 
 
-class _Store:
-    """One layer's tensors, along an axis of tokens, in a buffer that is allocated once and grows only if it must.
-
-    What is kept always lies in one piece, begin … end − 1; where a window slides, it is moved to the front when the
-    buffer is full, so a slide costs one copy in many steps and no order ever has to be undone.
-    """
-
-    def __init__(self, capacity: int, axis: int) -> None:
-        self.capacity, self.axis = capacity, axis
-        self.buffers: list[Tensor] = []
-        self.begin = self.end = 0
-        self.passes = 0
-
-    def append(self, new: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        rows, count = new[0].shape[0], new[0].shape[self.axis]
-        if self.buffers and self.buffers[0].shape[0] != rows:  # copying would quietly give every row the same token
-            held = self.buffers[0].shape[0]
-            raise InputError(
-                f"the cache holds {held} rows and {rows} came; expand or reorder it first, or make a new one"
-            )
-        self._make_room(new, count)
-        for buffer, part in zip(self.buffers, new, strict=True):
-            buffer.narrow(self.axis, self.end, count).copy_(part)
-        self.end += count
-        self.passes += 1
-        return self.kept()
-
-    def kept(self) -> tuple[Tensor, ...]:
-        return tuple(buffer.narrow(self.axis, self.begin, self.end - self.begin) for buffer in self.buffers)
-
-    def _make_room(self, like: tuple[Tensor, ...], count: int) -> None:
-        held = self.end - self.begin
-        if self.buffers and self.end + count <= self.buffers[0].shape[self.axis]:
-            return
-        kept = self.kept()
-        size = self.capacity if held + count <= self.capacity else 2 * (held + count)
-        fits = bool(self.buffers) and self.buffers[0].shape[self.axis] >= held + count
-        if fits and self.begin >= held:  # source and target do not overlap
-            for buffer, part in zip(self.buffers, kept, strict=True):
-                buffer.narrow(self.axis, 0, held).copy_(part)
-        else:
-            shapes = [[size if axis == self.axis else n for axis, n in enumerate(part.shape)] for part in like]
-            fresh = [part.new_empty(shape) for part, shape in zip(like, shapes, strict=True)]
-            for buffer, part in zip(fresh, kept, strict=False):
-                buffer.narrow(self.axis, 0, held).copy_(part)
-            self.buffers = fresh
-        self.begin, self.end = 0, held
-
-    def drop_oldest(self, keep: int) -> None:
-        self.begin = max(self.begin, self.end - keep)
-
-    def crop(self, length: int) -> None:
-        self.end = min(self.end, self.begin + length)
-
-    def rows(self, index: Tensor) -> None:
-        self.buffers = [buffer.index_select(0, index) for buffer in self.buffers]
-
-    def copy(self) -> _Store:
-        twin = _Store(self.capacity, self.axis)
-        twin.buffers, twin.begin, twin.end = [b.clone() for b in self.buffers], self.begin, self.end
-        twin.passes = self.passes
-        return twin
-
-
 class _KeyValueLayer:
     """Appends projected keys and values in place."""
 
-    def __init__(self, store: _Store, keep: int, taken: int, blank: int) -> None:
+    def __init__(self, store: Store, keep: int, taken: int, blank: int) -> None:
         self.store, self.keep, self.taken, self.blank = store, keep, taken, blank
 
     def recall(self, hidden: Tensor) -> Tensor:
@@ -186,7 +123,7 @@ class _MemoryLayer:
     blank: how many zeros come in their place, in the first pass.
     """
 
-    def __init__(self, store: _Store, keep: int, taken: int, blank: int) -> None:
+    def __init__(self, store: Store, keep: int, taken: int, blank: int) -> None:
         self.store, self.keep, self.taken, self.blank = store, keep, taken, blank
 
     def recall(self, hidden: Tensor) -> Tensor:
@@ -239,7 +176,7 @@ class Cache:
             raise ConfigError(f"reuse={reuse} must be 1 or more, or None to remember every token of a call")
         self.kind, self.capacity, self.window, self.reuse, self.blank = kind, capacity, window, reuse, blank
         self.coordinates: Coordinates | None = None
-        self.stores: dict[int, _Store] = {}
+        self.stores: dict[int, Store] = {}
         self.passes = 0  # announced; a layer that has seen fewer was left out by a pass that broke off
         self.taken = 0  # how many of the tokens that were announced last are to be remembered
 
@@ -283,9 +220,9 @@ class Cache:
             self.stores[index] = self._store()
         return self.kind(self.stores[index], self.length, self.taken, self.blank if self.passes == 1 else 0)
 
-    def _store(self) -> _Store:
+    def _store(self) -> Store:
         room = self.capacity if self.window is None else max(self.capacity, 2 * self.window)
-        return _Store(room, axis=2 if self.kind is _KeyValueLayer else 1)
+        return Store(room, axis=2 if self.kind is _KeyValueLayer else 1)
 
     def held(self) -> list[tuple[Tensor, ...]]:
         """What each layer remembers: hidden states (B, K, W), or keys and values (B, H, K, D)."""
