@@ -26,7 +26,7 @@ class Store:
         self.passes = 0
 
     def append(self, new: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Put tensors behind those that are kept; returns all, as views. Raises InputError for another number of rows."""
+        """Put tensors behind those that are kept, and return all; InputError for another number of rows."""
         rows, count = new[0].shape[0], new[0].shape[self.axis]
         if self.buffers and self.buffers[0].shape[0] != rows:  # copying would quietly give every row the same token
             held = self.buffers[0].shape[0]
