@@ -291,6 +291,10 @@ def Memory(*, length: int | None, reuse: int | None = None, start: Literal["empt
             segments overlap (Yang et al. 2019, `reuse_len`); None: all
     start   "empty", as in the paper; or "zeros": `length` tokens whose states are zeros answer the first ones as if
             they had come before them, as in transformers' Transformer-XL
+
+        memory = Memory(length=512)
+        for segment in input_ids.split(128, dim=1):
+            model(segment, cache=memory)  # sees this segment and the 512 tokens before it
     """
     if start not in ("empty", "zeros"):
         raise ConfigError(f'start={start!r} is neither "empty" nor "zeros"')

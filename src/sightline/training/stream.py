@@ -100,15 +100,15 @@ class StreamSteps:
         held = [] if self._memory is None else self._memory.held()
         return {f"memory.{layer}": states for layer, (states,) in enumerate(held)}
 
-    def go_on(self, step: int, remembered: Mapping[str, Tensor]) -> None:
-        """Let `step`, counted from 0, be the next, and the rows remember what they remembered before it."""
+    def go_on(self, step: int, remembered: Mapping[str, Tensor], device: torch.device | str = "cpu") -> None:
+        """Let `step`, counted from 0, be the next, and the rows remember on `device` what they remembered then."""
         self._memory, self._next = None, step
         if self.memory_length is not None and remembered:
-            held = [(remembered[f"memory.{layer}"],) for layer in range(len(remembered))]
+            held = [(remembered[f"memory.{layer}"].to(device),) for layer in range(len(remembered))]
             tokens = held[0][0].shape[1]
             read = step % self.steps_per_pass * self.tokens  # of each row in this pass
             self._memory = Memory(length=self.memory_length)
-            self._memory.refill(Coordinates.consecutive(tokens, start=read - tokens, device=held[0][0].device), held)
+            self._memory.refill(Coordinates.consecutive(tokens, start=read - tokens, device=device), held)
 
     @cached_property
     def fingerprint(self) -> str:
