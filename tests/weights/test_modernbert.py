@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 
 from contract.families import padded, random_ids, tiny
@@ -17,7 +18,7 @@ from sightline.core.mask import Bidirectional, Causal, SlidingWindow
 from sightline.decoding.generate import generate
 from sightline.errors import CheckpointError
 from sightline.model.heads import with_classifier
-from sightline.model.load import load
+from sightline.model.load import build, load
 from sightline.weights.files import read_json
 from sightline.weights.modernbert import MODERNBERT, MODERNBERT_DECODER
 
@@ -88,6 +89,23 @@ def test_an_encoder_seen_causally_looks_back_one_farther_than_the_decoder_of_tha
     encoder, decoder = (layout.read_config({"local_attention": 8})[0] for layout in (MODERNBERT, MODERNBERT_DECODER))
     assert [one.block(1).limit for one in (encoder, decoder)] == [SlidingWindow(5), SlidingWindow(4)]
     assert [one.block(3).limit for one in (encoder, decoder)] == [None, None]
+
+
+@pytest.mark.parametrize("family", ["modernbert", "modernbert-decoder"])
+def test_the_smallest_pair_past_its_windows(family: str, tmp_path: Path) -> None:
+    """Ettin's shape of 17M on rows longer than its windows, one of them padded, in float32 and in float64."""
+    ours = build(family, "17m", vocabulary=500, heads=(), dtype=torch.float64)
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            if parameter.dim() == 1:  # norms are drawn as ones, which would hide a mistake
+                parameter.add_(torch.randn_like(parameter), alpha=0.1)
+    theirs = transformers.AutoModel.from_pretrained(ours.save(tmp_path)).eval()
+    ids, real = padded([torch.randint(3, 500, (length,)) for length in (200, 90)], "right", filler=0)
+    for dtype, close in ((torch.float64, 1e-9), (torch.float32, 1e-4)):
+        ours, theirs = ours.to(dtype), theirs.to(dtype)
+        with torch.no_grad():
+            apart = ours(ids, real).last_hidden_state - theirs(ids, attention_mask=real).last_hidden_state
+        assert float(apart[real.bool()].abs().max()) < close
 
 
 # Generation
