@@ -4,7 +4,7 @@ In every role, on every kernel, with and without a cache, each row of a padded b
 once by the written-out definition; and what it then depends on is what the role declares, a layer's own limits
 included. A prefix may be as long in every row (`Prefix`) or each row's own (ranks, under `Permuted`).
 
-Shapes: B rows, T tokens, W width.
+Shapes: B rows, T tokens, W width, N depths: before the first block and after each.
 """
 
 from collections.abc import Callable
@@ -65,15 +65,16 @@ MODELS = {family: tiny(family, heads=()) for family in FAMILIES}  # nothing here
 
 @torch.no_grad()
 def alone(model: Model, role: Role, row: int, text: Tensor) -> Tensor:
-    """(T, W): the row by itself, at once, by the definition."""
-    return model.with_mask(role.mask)(text[None], ranks=role.ranks(row)[None], kernel="reference").last_hidden_state[0]
+    """(N, T, W): the row by itself, at once, by the definition."""
+    view, ranks = model.with_mask(role.mask), role.ranks(row)[None]
+    return torch.cat(view(text[None], ranks=ranks, kernel="reference", hidden_states=True).hidden_states)
 
 
 @torch.no_grad()
 def together(
     model: Model, role: Role, texts: list[Tensor], *, side: str, kernel: str, cache: Cache | None
 ) -> list[Tensor]:
-    """Each row's (T, W) in a padded batch; with a cache the prompts come first, and then the rest in pieces."""
+    """Each row's (N, T, W) in a padded batch; with a cache the prompts come first, and then the rest in pieces."""
     view, begins = model.with_mask(role.mask), [0] * len(texts)
     ends = [len(text) for text in texts] if cache is None or not role.grows else list(PROMPTS)
     found: list[list[Tensor]] = [[] for _ in texts]
@@ -85,10 +86,11 @@ def together(
         spans = list(zip(begins, ends, strict=True))
         ids, real = padded([text[a:b] for text, (a, b) in zip(texts, spans, strict=True)], side, filler=0)
         ranks, _ = padded([role.ranks(row)[a:b] for row, (a, b) in enumerate(spans)], side, filler=0)
-        hidden = view(ids, real, ranks=ranks, kernel=kernel, cache=cache).last_hidden_state
+        output = view(ids, real, ranks=ranks, kernel=kernel, cache=cache, hidden_states=True)
+        hidden = torch.stack(output.hidden_states)
         for row, kept in enumerate(real.bool()):
-            found[row].append(hidden[row][kept])
-    return [torch.cat(pieces) for pieces in found]
+            found[row].append(hidden[:, row, kept])
+    return [torch.cat(pieces, 1) for pieces in found]
 
 
 @pytest.mark.parametrize("cache", CACHES)
@@ -132,9 +134,10 @@ def test_flex_takes_every_role(family: str, name: str, side: str) -> None:
 
 
 def declared(model: Model, role: Role, row: int) -> Tensor:
-    """bool (T, T): who depends on whom at the end, by the rule, each layer's limit and the residual."""
+    """bool (N, T, T): who depends on whom at each depth, by the rule, each layer's limit and the residual."""
     at = replace(Coordinates.consecutive(len(TEXTS[row])), rank=role.ranks(row)[None])
-    return reach(plain_table(role.mask, at, at)[0], bounds(model, at))
+    table, limits = plain_table(role.mask, at, at)[0], bounds(model, at)
+    return torch.stack([reach(table, limits[:depth]) for depth in range(len(limits) + 1)])
 
 
 @pytest.mark.parametrize("cache", ["no cache", "keys and values"])
@@ -154,8 +157,8 @@ def test_what_a_row_depends_on_is_what_its_role_declares(family: str, name: str,
             text[place : place + 1] = 3 + (text[place : place + 1] - 2) % 5
         for row, (new, old) in enumerate(zip(states(others), before, strict=True)):
             changed = (new - old).abs().amax(-1) > CLOSE
-            touched = row % 2 == 0 and place < len(old)
-            expected = tables[row][:, place] if touched else torch.zeros(len(old), dtype=torch.bool)
+            touched = row % 2 == 0 and place < old.shape[1]
+            expected = tables[row][..., place] if touched else torch.zeros_like(changed)
             assert torch.equal(changed, expected), f"row {row}, token {place}"
 
 
