@@ -149,6 +149,25 @@ def test_both_streams(seed: int, types: Tensor | None, dtype: torch.dtype, tmp_p
     assert far(ours.logits(output.last_hidden_state), expected.logits, kept) < CLOSE[dtype]
 
 
+def test_attention_weights_of_both_streams(tmp_path: Path) -> None:
+    """The tokens' rows come first, then the targets'; the reference gives a target's at the place that it asks for."""
+    ours, theirs = both(tmp_path)
+    hides, asked = order(4), mapping(PLACES)
+    kept = sees_somebody(hides)
+    with torch.no_grad():
+        given = {"perm_mask": hides, "target_mapping": asked}
+        found = ours(IDS, attentions=True, **given)
+        expected = theirs(IDS, output_attentions=True, **given).attentions
+        assert torch.equal(found.last_hidden_state, ours(IDS, hidden_states=True, **given).last_hidden_state)
+        assert far(found.last_hidden_state, ours(IDS, **given).last_hidden_state) < 1e-12
+    places = PLACES[:, None, :, None].expand(-1, 2, -1, TOKENS)
+    for mine, (content, query) in zip(found.attentions, expected, strict=True):
+        assert far(mine[:, :, :TOKENS], content) < 1e-9
+        apart = (mine[:, :, TOKENS:] - query.gather(2, places)).abs().amax((1, 3))
+        assert float(apart[kept].max()) < 1e-9
+        assert not bool(mine[:, :, TOKENS:].transpose(1, 2)[~kept].any())  # who sees nobody takes nothing
+
+
 @pytest.mark.parametrize("uni", [False, True], ids=["bi", "uni"])
 def test_both_streams_of_padded_rows(uni: bool, tmp_path: Path) -> None:
     ours, theirs = both(tmp_path, attn_type="uni" if uni else "bi")
@@ -308,8 +327,11 @@ def test_other_networks_have_one_stream() -> None:
 
 
 def test_only_and_targets_exclude_each_other() -> None:
+    model = tiny("xlnet", heads=())
     with pytest.raises(ConfigError, match="pass one of them"):
-        tiny("xlnet")(IDS, targets=PLACES, only="last")
+        model(IDS, targets=PLACES, only="last")
+    whole, last = (model(IDS, perm_mask=order(), only=only).last_hidden_state for only in (None, "last"))
+    assert far(last[:, 0], whole[:, -1]) < 1e-12
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {

@@ -155,7 +155,7 @@ class Model(nn.Module):
                 check_order(at, self.mask, memory.coordinates)
         queries, allowed = at, None if allowed is None else check_allowed(allowed, len(tokens))
         if not (targets is None and target_mapping is None and perm_mask is None):
-            self._check_streams(only)
+            self._check_streams(None if targets is None and target_mapping is None else only)
             remembered = 0 if memory.coordinates is None else memory.coordinates.tokens
             queries, allowed = two_streams(
                 *(at, remembered),
