@@ -62,13 +62,17 @@ class Rotary:
 
     def key(self, key: Tensor, sight: Sight) -> Tensor:
         """(B, H, S, D), of the last S of the sight's keys: a cache holds earlier ones as they were turned then."""
-        return self._turned(key, sight.keys, sight)
+        tokens, queries, keys = key.shape[-2], sight.queries, sight.keys
+
+        def places() -> Coordinates:
+            last = keys if tokens == keys.tokens else keys.slice(-tokens, keys.tokens)
+            return queries if last.same_places(queries) else last
+
+        return self._turned(key, sight.shared(("projected", tokens), places), sight)
 
     def _turned(self, x: Tensor, at: Coordinates, sight: Sight) -> Tensor:
-        tokens = x.shape[-2]
-        which = "queries" if tokens == sight.queries.tokens and at.same_places(sight.queries) else "keys"
-        name = ("rotary", self, which, tokens, x.dtype)
-        cos, sin = sight.shared(name, lambda: self._angles(at.slice(at.tokens - tokens, at.tokens).position, x.dtype))
+        which = "queries" if at is sight.queries else at.tokens  # keys are told apart by how many there are
+        cos, sin = sight.shared(("rotary", self, which, x.dtype), lambda: self._angles(at.position, x.dtype))
         first, second = x.chunk(2, -1)
         turned = torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
         return turned.to(x.dtype)
