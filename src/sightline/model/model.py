@@ -134,8 +134,8 @@ class Model(nn.Module):
         ranks            (B, T), places in an order, for a Permuted mask
         documents        (B, T), which of several packed texts a token belongs to
         cache            a KeyValueCache or Memory; it answers for earlier tokens and remembers these
-        hidden_states    whether the result has them for every layer; likewise attentions. With targets they are those of
-                         all that ask, the tokens first
+        hidden_states    whether the result has them for every layer; likewise attentions. With targets they are of all
+                         that ask, the tokens first
         kernel           "auto", "reference", "sdpa" or "flex"
         only             "first" or "last": each row's first or last real token is all that is wanted, (B, 1, W), which
                          saves most of the last layer; heads say what they read (`SequenceHead.reads`)
