@@ -4,14 +4,15 @@ Files that cannot be right are tested in tests/model.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 
 from contract.families import HEADS, VOCABULARY, families, random_ids, tiny
-from sightline.core.cache import KeyValueCache
-from sightline.core.mask import Bidirectional, Causal, Permuted
+from sightline.core.cache import KeyValueCache, Memory
+from sightline.core.mask import Bidirectional, Causal, Permuted, SlidingWindow
 from sightline.core.position import ENDLESS
 from sightline.errors import ConfigError, InputError, SightlineError, UnsupportedError
 from sightline.model.load import build
@@ -124,6 +125,20 @@ def test_a_pass_that_broke_off_leaves_no_cache_to_go_on_with(family: str) -> Non
         refused(lambda cache=cache: model(IDS, cache=cache), UnsupportedError, r"under torch\.no_grad\(\)")
         with torch.no_grad():
             refused(lambda cache=cache: model(IDS, cache=cache), InputError, "broke off .* make a new cache")
+
+
+@families("errors")
+def test_a_cache_of_another_model(family: str) -> None:
+    """As large or not: its states mean nothing here."""
+    model, says = tiny(family, heads=()).with_mask(Causal()), "remembers what another model read; make a new one"
+    others = [tiny(family, heads=(), **{"mask": Causal(), **change}) for change in ({"seed": 1}, {"layers": 2})]
+    with torch.no_grad():
+        for cache in (KeyValueCache(), Memory(length=8)):
+            model(IDS, cache=cache)
+            for other in others:
+                refused(partial(other, IDS, cache=cache), InputError, says)
+                refused(partial(other, IDS, cache=cache.fork()), InputError, says)
+            model.with_mask(Causal() & SlidingWindow(9))(IDS, cache=cache)  # a view is the same model
 
 
 @families("errors")

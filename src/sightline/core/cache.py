@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, Protocol
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -50,8 +51,9 @@ class StackCache(Protocol):
     def recalls_the_past(self) -> bool:
         """Whether it holds hidden states as they were when tokens were read, even if later ones would change them."""
 
-    def announce(self, new: Coordinates) -> Coordinates:
-        """Say which tokens come; returns the coordinates of all that will answer them, remembered ones first."""
+    def announce(self, new: Coordinates, reader: object | None = None) -> Coordinates:
+        """Say which tokens come, and who reads them; returns the coordinates of all that will answer them, remembered
+        ones first."""
 
     def layer(self, index: int) -> LayerCache:
         """The part of layer `index`."""
@@ -64,7 +66,7 @@ class _Forgetful:
     rows = None
     recalls_the_past = False
 
-    def announce(self, new: Coordinates) -> Coordinates:
+    def announce(self, new: Coordinates, reader: object | None = None) -> Coordinates:
         return new
 
     def layer(self, index: int) -> LayerCache:
@@ -179,6 +181,7 @@ class Cache:
         self.stores: dict[int, Store] = {}
         self.passes = 0  # announced; a layer that has seen fewer was left out by a pass that broke off
         self.taken = 0  # how many of the tokens that were announced last are to be remembered
+        self.reader: ref[object] | None = None  # the network whose states these are
 
     @property
     def length(self) -> int:
@@ -196,11 +199,16 @@ class Cache:
         held = next((store.buffers[0] for store in self.stores.values() if store.buffers), None)
         return None if held is None else held.shape[0]
 
-    def announce(self, new: Coordinates) -> Coordinates:
-        """Say which tokens come; returns the coordinates of all that will answer them, remembered ones first.
+    def announce(self, new: Coordinates, reader: object | None = None) -> Coordinates:
+        """Say which tokens come, and which network reads them; returns the coordinates of all that will answer them,
+        remembered ones first.
 
-        Raises InputError where an earlier pass broke off, and some layers remember what others do not.
+        Raises InputError where an earlier pass broke off, and some layers remember what others do not, and where what
+        is remembered was read by another network.
         """
+        if self.reader is not None and reader is not None and self.reader() is not reader:
+            raise InputError("this cache remembers what another model read; make a new one for each model")
+        self.reader = self.reader if reader is None else ref(reader)
         if any(store.passes < self.passes for store in self.stores.values()):
             raise InputError(_BROKEN)
         past = new.before(self.blank) if self.coordinates is None and self.blank else self.coordinates
@@ -264,7 +272,7 @@ class Cache:
     def fork(self) -> Cache:
         """An independent copy: two continuations of one past."""
         twin = Cache(self.kind, capacity=self.capacity, window=self.window, reuse=self.reuse, blank=self.blank)
-        twin.coordinates, twin.passes = self.coordinates, self.passes
+        twin.coordinates, twin.passes, twin.reader = self.coordinates, self.passes, self.reader
         twin.stores = {index: store.copy() for index, store in self.stores.items()}
         return twin
 
