@@ -530,7 +530,7 @@ def test_by_the_name_on_a_hub(family: str, hub: HubServer, tmp_path: Path) -> No
     texts = ["a few more words", "learn"]
     made = [one(texts, padding_side="right")["input_ids"] for one in (loaded.tokenizer, tokenizer)]
     assert torch.equal(*made)  # padded alike: an XLNet that is opened pads on the left
-    given = tokenizer(texts)
+    given = second.tokenizer(texts)
     assert torch.allclose(loaded(**given).last_hidden_state, second(**given).last_hidden_state, atol=1e-6)
     hub.stop()
     assert_same(second, load("owner/name"))
