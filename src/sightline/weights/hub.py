@@ -66,6 +66,7 @@ WELL_KNOWN = (
     "gpt2-xl",
     "distilgpt2",
     "sentence-transformers/all-MiniLM-L6-v2",
+    "transfo-xl/transfo-xl-wt103",
     "answerdotai/ModernBERT-base",
     "answerdotai/ModernBERT-large",
     *(name for pair in PAIRS.values() for name in pair),
