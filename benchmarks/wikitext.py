@@ -16,7 +16,6 @@ import argparse
 import json
 import lzma
 import math
-import platform
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.comparison.results import machine
 from sightline.core.cache import Memory
 from sightline.model.load import build
 from sightline.model.model import Model
@@ -250,7 +250,7 @@ def run(data: Path, work: Path, minutes: float, seeds: list[int], names: list[st
     protocol = {
         "minutes": minutes,
         "segment": SEGMENT,
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}",
+        "machine": machine(),
         **asdict(size),
     }
     command = "python benchmarks/wikitext.py run --data DATA --work FOLDER"
@@ -327,6 +327,7 @@ def main() -> None:
     size, work = SIZES[given.size], given.work.resolve()
     run(given.data.resolve(), work, given.minutes, given.seeds, given.only, size, given.test_words)
     if given.size == "small" and given.test_words is None and set(given.only) == set(BUILT):
+        KEPT.parent.mkdir(exist_ok=True)
         KEPT.write_text((work / "wikitext-2.json").read_text(encoding="utf-8"), encoding="utf-8")
         tables()
 
