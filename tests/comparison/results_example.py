@@ -19,8 +19,8 @@ ASSUMED = [
     "The column 'label' holds the classes: it has 2 different values in 1,000 rows.",
 ]
 METHODS = {
-    "encoder": "new GPT-2 network (4 layers, 256 wide) under the mask bidirectional, mean pooling",
-    "decoder": "new GPT-2 network (4 layers, 256 wide) under the mask causal, last pooling",
+    "encoder": "new modernbert network (4 layers, 256 wide), mask bidirectional, pooling mean",
+    "decoder": "new modernbert network (4 layers, 256 wide), mask causal, pooling last",
     "tfidf": "TF-IDF of words and pairs of words, logistic regression",
     "majority": "always the most frequent class of the training rows",
 }

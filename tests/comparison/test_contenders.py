@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.comparison.contenders import DEFAULT, FRESH, parse, parse_all
+from sightline.comparison.contenders import DEFAULT, FRESH, Fresh, parse, parse_all
 from sightline.core.mask import Bidirectional, Causal
 from sightline.errors import ConfigError
 
@@ -13,6 +13,11 @@ def test_the_default_contenders_differ_in_the_mask_alone() -> None:
     encoder, decoder = parse("encoder"), parse("decoder")
     assert encoder.source == decoder.source == FRESH["encoder"][0]
     assert (encoder.mask, decoder.mask) == (Bidirectional(), Causal())
+    assert encoder.source == Fresh(family="modernbert", tokens="wordpiece", dropout=0.1)
+    assert [parse(name).source for name in ("bert", "gpt2")] == [
+        Fresh(family="bert", tokens="wordpiece"),
+        Fresh(family="gpt2", tokens="bytelevel-bpe"),
+    ]
     assert [one.name for one in parse_all(DEFAULT)] == list(DEFAULT)
 
 

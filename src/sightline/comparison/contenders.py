@@ -2,7 +2,7 @@
 
 majority           the commonest class, whatever the text
 tfidf              TF-IDF and logistic regression
-encoder, decoder   one new network under two masks: bidirectional and causal
+encoder, decoder   one new network, ModernBERT's, under two masks: bidirectional and causal
 bert, gpt2         the classical networks, new
 FOLDER or HUB ID   a checkpoint
 ettin-17m … 1b     the two checkpoints of that pair, an encoder and a decoder that were made alike
@@ -22,6 +22,7 @@ from typing import Literal
 
 from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.errors import ConfigError
+from sightline.networks.heads import Pooling
 from sightline.weights.hub import PAIRS
 
 Kind = Literal["baseline", "network", "frozen"]
@@ -36,19 +37,22 @@ class Fresh:
 
     family  which network
     tokens  how its tokenizer splits texts; it is learned from the training rows
+    dropout wherever the network may drop; None: as is usual in the family
     """
 
     family: str
     tokens: Literal["wordpiece", "bytelevel-bpe"]
+    dropout: float | None = None
 
 
-FRESH = {
-    "encoder": (Fresh(family="gpt2", tokens="wordpiece"), Bidirectional()),
-    "decoder": (Fresh(family="gpt2", tokens="wordpiece"), Causal()),
-    "bert": (Fresh(family="bert", tokens="wordpiece"), None),
-    "gpt2": (Fresh(family="gpt2", tokens="bytelevel-bpe"), None),
+MODERN = Fresh(family="modernbert", tokens="wordpiece", dropout=0.1)
+FRESH: dict[str, tuple[Fresh, Mask | None, Pooling | None]] = {
+    "encoder": (MODERN, Bidirectional(), "mean"),
+    "decoder": (MODERN, Causal(), "last"),
+    "bert": (Fresh(family="bert", tokens="wordpiece"), None, None),
+    "gpt2": (Fresh(family="gpt2", tokens="bytelevel-bpe"), None, None),
 }
-"""By name: the network, and the mask that it is seen through where that is not the family's own."""
+"""By name: the network, and the mask that it is seen through and its pooling where those are not the family's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +62,14 @@ class Contender:
     name    what people call it; no two have the same
     source  a baseline's name, a new network, or the folder or hub id of a checkpoint
     mask    the mask asked for; None: the network's own
+    pooling which vector of a row its classifier reads; None: what suits family and mask
     """
 
     name: str
     kind: Kind
     source: str | Fresh
     mask: Mask | None = None
+    pooling: Pooling | None = None
 
     @property
     def random(self) -> bool | None:
@@ -124,12 +130,12 @@ def parse(asked: str) -> Contender:
             raise ConfigError(f"contender {asked!r}: {source} has no network, so no mask and nothing to freeze")
         return Contender(name=source, kind="baseline", source=source)
     if source in FRESH:
-        fresh, own = FRESH[source]
+        fresh, own, pooling = FRESH[source]
         if sign:
             raise ConfigError(f"contender {asked!r}: {source} begins from random weights; train it, or freeze another")
         if mask is not None and own is not None:
             raise ConfigError(f"contender {asked!r}: {source} is named for its mask, {own}; use gpt2@{mask_text}")
-        return Contender(name=text, kind="network", source=fresh, mask=mask or own)
+        return Contender(name=text, kind="network", source=fresh, mask=mask or own, pooling=pooling)
     _check_source(source, asked)
     name = _name_of(source) + (f"@{mask_text}" if mask_text else "") + (f"#{frozen}" if sign else "")
     return Contender(name=name, kind="frozen" if sign else "network", source=source, mask=mask)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy
 import torch
@@ -77,10 +78,11 @@ class NetworkLearner:
     def _new(self, fresh: Fresh, seed: int) -> Model:
         """A new network, with as many positions as nearly all training rows need."""
         tokenizer, counts = self.tokenizers.of(fresh)
-        wanted = positions_for(counts)
-        return build(
-            fresh.family, self.size, tokenizer=tokenizer, heads=(), positions=wanted, seed=seed, device=self.device
-        )
+        settings: dict[str, Any] = {"positions": positions_for(counts)}
+        if fresh.dropout is not None:
+            settings |= dict.fromkeys(("dropout", "attention_dropout", "embedding_dropout"), fresh.dropout)
+        device = self.device
+        return build(fresh.family, self.size, tokenizer=tokenizer, heads=(), seed=seed, device=device, **settings)
 
     def _model(self, seed: int) -> Model:
         source, mask = self.contender.source, self.contender.mask
@@ -89,7 +91,7 @@ class NetworkLearner:
             part_pairs(model.tokenizer)
         if mask is not None:
             model = model.with_mask(mask)
-        return with_classifier(model, self.rows.labels, seed=seed)
+        return with_classifier(model, self.rows.labels, pooling=self.contender.pooling, seed=seed)
 
     @cached_property
     def _seen(self) -> _Seen:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import torch
 
-from sightline.comparison.contenders import DEFAULT, parse_all
+from sightline.comparison.contenders import DEFAULT, MODERN, Fresh, parse_all
 from sightline.comparison.rows import Rows, read_rows
 from sightline.errors import ConfigError
 from sightline.model.families import sized
@@ -74,7 +74,9 @@ class Question:
             raise ConfigError(f"rows is {self.most}; it is the most rows to read, 1 or more")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"the seed is {self.seed}; give a whole number from 0 to {2**31 - 1}")
-        sized("gpt2", self.size)  # which names the sizes there are
+        new = {one.source.family for one in parse_all(self.contenders) if isinstance(one.source, Fresh)}
+        for family in sorted(new or {MODERN.family}):
+            sized(family, self.size)  # which names the sizes there are
         place_of(self.device)  # which says why one cannot be used
 
     @property
