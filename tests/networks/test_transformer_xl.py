@@ -262,6 +262,14 @@ def test_a_memory_is_an_exact_cache(temperature: float, same_length: bool) -> No
     assert len(set(anew)) > 3
 
 
+@pytest.mark.parametrize("how", [{}, {"beams": 3}, {"temperature": 1.0, "samples": 2}], ids=str)
+def test_unequal_prompts_get_what_they_get_alone(how: dict[str, object]) -> None:
+    model, prompts = xl(), [IDS[0, :5].tolist(), IDS[1, :9].tolist(), [4]]
+    together = generate(model, prompts, max_new_tokens=8, **how).ids()
+    alone = [row for prompt in prompts for row in generate(model, [prompt], max_new_tokens=8, **how).ids()]
+    assert together == alone
+
+
 # Configurations
 
 
