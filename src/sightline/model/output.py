@@ -17,7 +17,7 @@ from sightline.core.coordinates import Coordinates
 class Output:
     """The result of `model(…)`.
 
-    last_hidden_state  (B, T, W), for every family
+    last_hidden_state  (B, T, W), for every family; what stands where a row is padded means nothing (it may be zeros)
     coordinates        where each token stands; heads and poolings need them
     hidden_states      (B, T, W) before the first block, then after each, the last one being last_hidden_state
     attentions         (B, H, T, K) for each block, rows summing to one over those whom a token may see
