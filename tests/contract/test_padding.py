@@ -122,3 +122,16 @@ def test_packed_texts_are_as_if_alone(family: str) -> None:
         packed = model(torch.cat(TEXTS)[None], documents=documents, position_ids=positions).last_hidden_state[0]
         alone = torch.cat([model(text[None]).last_hidden_state[0] for text in TEXTS])
     assert float((packed - alone).abs().max()) < 1e-12
+
+
+@families("padding")
+def test_positions_given_by_hand_hold_in_padded_rows_too(family: str) -> None:
+    """Gaps reach farther than the tokens are many, which networks that read distances must not cut."""
+    model, apart = tiny(family), 3
+    ids, real = padded(TEXTS, "right", filler=0)
+    positions = torch.arange(ids.shape[1])[None] * apart
+    with torch.no_grad():
+        output = model(ids, attention_mask=real, position_ids=positions).last_hidden_state
+        for row, text in zip(output, TEXTS, strict=True):
+            alone = model(text[None], position_ids=positions[:, : len(text)]).last_hidden_state[0]
+            assert float((row[: len(text)] - alone).abs().max()) < 1e-12

@@ -243,7 +243,7 @@ def test_scores_by_distance_are_spread_to_the_pairs_that_have_it(
     queries, keys = at
     distances = Sight(Bidirectional(), queries, keys).distances
     rows, values = max(queries.batch, keys.batch), distances.values.tolist()
-    assert values == list(range(values[0], values[-1] - 1, -1))
+    assert values == sorted(set(values), reverse=True)
     scores = torch.randn(rows, 2, queries.tokens, len(values), generator=torch.Generator().manual_seed(seed))
     spread = distances.spread(scores)
     assert spread.shape == (rows, 2, queries.tokens, keys.tokens)
@@ -251,6 +251,13 @@ def test_scores_by_distance_are_spread_to_the_pairs_that_have_it(
         asked = int(queries.position.expand(rows, -1)[row, query])
         distance = asked - int(keys.position.expand(rows, -1)[row, key])
         assert torch.equal(spread[row, :, query, key], scores[row, :, query, values.index(distance)])
+
+
+def test_positions_far_apart_need_no_table_of_all_between_them() -> None:
+    far = Coordinates(position=torch.tensor([[0, 2**30]]))
+    distances = Sight(Bidirectional(), far).distances
+    assert distances.values.tolist() == [2**30, 0, -(2**30)]
+    assert distances.index is not None and distances.index.tolist() == [[[1, 2], [0, 1]]]
 
 
 def test_scores_by_distance_get_their_gradients() -> None:

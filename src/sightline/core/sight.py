@@ -124,10 +124,14 @@ class Sight:
         queries, keys = self.queries, self.keys
         (low, high), (first, end) = (each.bounds or _measured(each) for each in (queries, keys))
         farthest, nearest = high - 1 - first, low - (end - 1)
-        values = torch.arange(farthest, nearest - 1, -1, device=queries.position.device)
+        device = queries.position.device
         if queries.start is not None and keys.start is not None:
-            return Distances(values, None)
+            return Distances(torch.arange(farthest, nearest - 1, -1, device=device), None)
         distance = queries.position[:, :, None] - keys.position[:, None, :]
+        if farthest - nearest >= distance.numel():  # positions lie far apart: a table of all between them is too long
+            ascending, index = torch.unique(-distance, return_inverse=True)
+            return Distances(-ascending, index)
+        values = torch.arange(farthest, nearest - 1, -1, device=device)
         return Distances(values, (farthest - distance).clamp(0, len(values) - 1))
 
     @cached_property

@@ -150,7 +150,7 @@ def coordinates_of(
         at = Coordinates.padded(real)
     positions = _fit("position_ids", position_ids, rows, count)
     if positions is not None:
-        at = replace(at, position=positions, start=None)
+        at = replace(at, position=positions, start=None, within=_reach(positions))
     types = _fit("token_type_ids", token_type_ids, rows, count)
     if types is not None:
         _check_token_types(types, config)
@@ -163,6 +163,14 @@ def coordinates_of(
     )
     _check_positions(at, config.positions)
     return at
+
+
+def _reach(positions: Tensor) -> tuple[int, int] | None:
+    """The lowest position and the one after the highest, where the host can see them."""
+    if positions.device.type != "cpu":
+        return None
+    low, high = positions.aminmax()
+    return int(low), int(high) + 1
 
 
 def check_order(at: Coordinates, mask: Mask, past: Coordinates | None) -> None:
