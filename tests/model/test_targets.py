@@ -30,7 +30,7 @@ def seen(
 ) -> list[list[str]]:
     """Who sees whom, a string a query, the tokens first."""
     queries, shown = two_streams(
-        at, 0, targets=targets, target_mapping=target_mapping, perm_mask=perm_mask, allowed=allowed
+        at, 0, rows=at.batch, targets=targets, target_mapping=target_mapping, perm_mask=perm_mask, allowed=allowed
     )
     table = Sight(mask, queries, at, allowed=shown).table
     return [["".join("x" if sees else "." for sees in query) for query in row] for row in table.tolist()]
@@ -49,7 +49,7 @@ def test_a_target_beyond_the_tokens_stands_after_them() -> None:
     padded = Coordinates.padded(torch.tensor([[True] * 4, [False, False, True, True]]))
     typed = replace(padded, token_type=torch.tensor([[0, 0, 1, 1], [0, 0, 0, 1]]))
     queries, _ = two_streams(
-        typed, 0, targets=torch.tensor([[4], [2]]), target_mapping=None, perm_mask=None, allowed=None
+        typed, 0, rows=2, targets=torch.tensor([[4], [2]]), target_mapping=None, perm_mask=None, allowed=None
     )
     assert queries.position[:, -1].tolist() == [4, 2]
     assert queries.token_type is not None and queries.token_type[:, -1].tolist() == [1, 1]
@@ -62,7 +62,7 @@ def test_a_target_beyond_the_tokens_is_last_in_their_order_and_others_keep_their
     ranked = replace(AT, rank=torch.tensor([[2, 0, 3, 1]]), token_type=torch.tensor([[0, 0, 0, 1]]))
     asked = torch.tensor([[4, 2]])
     assert seen(Permuted(), ranked, targets=asked)[0][4:] == ["xxxx", "xx.x"]
-    queries, _ = two_streams(ranked, 0, targets=asked, target_mapping=None, perm_mask=None, allowed=None)
+    queries, _ = two_streams(ranked, 0, rows=1, targets=asked, target_mapping=None, perm_mask=None, allowed=None)
     assert queries.token_type is not None and queries.token_type[:, -2:].tolist() == [[1, 0]]
 
 
@@ -75,7 +75,7 @@ def test_a_perm_mask_hides_and_a_token_still_sees_itself() -> None:
 
 def test_what_is_remembered_is_seen_under_a_perm_mask() -> None:
     _, shown = two_streams(
-        AT, 2, targets=torch.tensor([[2]]), target_mapping=None, perm_mask=torch.ones(1, 4, 4), allowed=None
+        AT, 2, rows=1, targets=torch.tensor([[2]]), target_mapping=None, perm_mask=torch.ones(1, 4, 4), allowed=None
     )
     assert shown is not None and shown[0, :, :2].all()
     assert torch.equal(shown[0, :4, 2:], torch.eye(4).bool()) and not shown[0, 4, 2:].any()
@@ -94,12 +94,32 @@ def test_rows_may_ask_at_different_places() -> None:
     assert seen(Causal(), padded, targets=asked)[1] == [".x..", ".x..", ".xx.", ".xxx", ".xx.", ".x.."]
 
 
+def test_one_mapping_for_rows_that_are_padded_differently() -> None:
+    padded = Coordinates.padded(torch.tensor([[True] * 4, [True, True, True, False]]))
+    assert seen(Causal(), padded, target_mapping=one_hot(2)) == [
+        ["x...", "xx..", "xxx.", "xxxx", "xx.."],
+        ["x...", "xx..", "xxx.", "xxx.", "xx.."],
+    ]
+
+
+def test_a_position_that_two_packed_texts_have_names_no_token() -> None:
+    packed = Coordinates(position=torch.tensor([[0, 1, 0, 1]]), document=torch.tensor([[0, 0, 1, 1]]))
+    with pytest.raises(InputError, match="several tokens of a row have"):
+        seen(Bidirectional(), packed, targets=torch.tensor([[1]]))
+    assert seen(Bidirectional(), packed, target_mapping=one_hot(3))[0][-1] == "..x."
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         ({"targets": torch.tensor([[1]]), "target_mapping": one_hot(1)}, "not both"),
         ({"targets": torch.tensor([1])}, "whole numbers"),
         ({"targets": torch.tensor([[1.0]])}, "whole numbers"),
+        ({"targets": torch.tensor([[-1]])}, "position -1"),
+        ({"targets": torch.tensor([[2**40]])}, "position 1099511627776"),
+        ({"targets": torch.tensor([[1], [1], [1]])}, "targets has 3 rows, the tokens 1"),
+        ({"target_mapping": one_hot(1).expand(3, -1, -1)}, "target_mapping has 3 rows"),
+        ({"perm_mask": torch.zeros(3, 4, 4)}, "perm_mask has 3 rows"),
         ({"target_mapping": one_hot(1, tokens=5)}, "batch, targets, 4"),
         ({"target_mapping": one_hot(1) + one_hot(2)}, "a single 1"),
         ({"target_mapping": one_hot(1) / 2}, "a single 1"),

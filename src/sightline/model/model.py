@@ -159,6 +159,7 @@ class Model(nn.Module):
             remembered = 0 if memory.coordinates is None else memory.coordinates.tokens
             queries, allowed = two_streams(
                 *(at, remembered),
+                rows=len(tokens),
                 targets=targets,
                 target_mapping=target_mapping,
                 perm_mask=perm_mask,

@@ -14,8 +14,14 @@ import torch
 from torch import Tensor
 
 from sightline.core.coordinates import Coordinates
+from sightline.core.position import ENDLESS
 from sightline.errors import InputError
 from sightline.model.door import a_tensor, real_positions
+
+
+def _check_rows(name: str, given: Tensor, rows: int) -> None:
+    if given.shape[0] not in (1, rows):
+        raise InputError(f"{name} has {given.shape[0]} rows, the tokens {rows}; give one for all or one for each")
 
 
 def _of_mapping(at: Coordinates, target_mapping: Tensor) -> Tensor:
@@ -35,8 +41,19 @@ def _of_positions(at: Coordinates, targets: Tensor) -> tuple[Tensor, Tensor, Ten
     if asked.dim() != 2 or not asked.numel() or asked.is_floating_point() or asked.dtype == torch.bool:
         shape = tuple(asked.shape)
         raise InputError(f"targets must be positions, whole numbers (batch, targets), not {asked.dtype} of {shape}")
+    if asked.device.type == "cpu":
+        low, high = (int(bound) for bound in asked.aminmax())
+        if low < 0 or high >= ENDLESS:
+            raise InputError(
+                f"targets ask at position {low if low < 0 else high}; positions count from 0 to {ENDLESS - 1}"
+            )
     asked = asked.long().to(at.position.device)
     found = asked[:, :, None] == real_positions(at)[:, None, :]  # (B, K, T)
+    if found.device.type == "cpu" and bool((found.sum(-1) > 1).any()):
+        raise InputError(
+            "targets ask at a position that several tokens of a row have, as packed texts do; name the tokens by"
+            " target_mapping"
+        )
     there = found.any(-1)
     return asked.expand(len(there), -1), found.long().argmax(-1), there
 
@@ -51,8 +68,10 @@ def _next(at: Coordinates) -> Coordinates:
 
 
 def _at_tokens(at: Coordinates, index: Tensor) -> Coordinates:
-    """Coordinates (B, K) of the tokens at these indices."""
-    return replace(at.each(lambda t: t.expand(len(index), -1).gather(1, index)), within=at.bounds)
+    """Coordinates (B, K) of the tokens at these indices (B or 1, K)."""
+    rows = max(len(index), at.batch)
+    index = index.expand(rows, -1)
+    return replace(at.each(lambda t: t.expand(rows, -1).gather(1, index)), within=at.bounds)
 
 
 def _asked(at: Coordinates, targets: Tensor | None, target_mapping: Tensor | None) -> tuple[Coordinates, Tensor | None]:
@@ -90,6 +109,7 @@ def two_streams(
     at: Coordinates,
     remembered: int,
     *,
+    rows: int,
     targets: Tensor | None,
     target_mapping: Tensor | None,
     perm_mask: Tensor | None,
@@ -98,8 +118,13 @@ def two_streams(
     """Coordinates (B, T + K) of all that ask, tokens first, and who of them may see whom, (B, T + K, P + T) or None.
 
     Under a perm_mask a token sees its own place whatever that says, and a target sees what it says of the target's
-    place; without one the model's own mask rules and a target is blind for its own place.
+    place; without one the model's own mask rules and a target is blind for its own place. Each of what is given has one
+    of `rows` rows, or one for all.
     """
+    named = {"targets": targets, "target_mapping": target_mapping, "perm_mask": perm_mask}
+    for name, given in named.items():
+        if given is not None and a_tensor(name, given).dim() > 1:  # other shapes are refused below
+            _check_rows(name, given, rows)
     if perm_mask is not None:
         if allowed is not None:
             raise InputError("pass perm_mask (1 hides) or allowed (True shows), not both")
@@ -117,7 +142,7 @@ def two_streams(
         return at.then(asked), None
     if index is None:
         raise InputError("targets beyond the tokens have no row in perm_mask or allowed; ask at the tokens' positions")
-    rows = max(len(index), len(allowed))
-    places = index.expand(rows, -1)[..., None].expand(-1, -1, allowed.shape[-1])
-    theirs = allowed.expand(rows, -1, -1).gather(1, places)
-    return at.then(asked), torch.cat([shown.expand(rows, -1, -1), theirs], 1)
+    apart = max(len(index), len(allowed))
+    places = index.expand(apart, -1)[..., None].expand(-1, -1, allowed.shape[-1])
+    theirs = allowed.expand(apart, -1, -1).gather(1, places)
+    return at.then(asked), torch.cat([shown.expand(apart, -1, -1), theirs], 1)
