@@ -121,6 +121,8 @@ WRONG = {
     "ids that are none": ({"sym2idx": {"the": 1.5, "<unk>": 0}}, "'the' has the id 1.5"),
     "ids below zero": ({"sym2idx": {"the": -1}}, "'the' has the id -1"),
     "truth values": ({"sym2idx": {"the": True}}, "'the' has the id True"),
+    "an id that cannot be written out": ({"sym2idx": {"the": 10**5000}}, "'the' has the id of type int"),
+    "one id for two": ({"sym2idx": {"the": 1, "a": 1, "<unk>": 0}}, "two words the same id"),
     "words that are none": ({"sym2idx": {7: 1}}, "7 has the id 1"),
     "nothing for what it lacks": ({"sym2idx": {"the": 0}}, "lacks the unk token '<UNK>'"),
     "half a character": ({"sym2idx": {"\ud800": 0, "<unk>": 1}}, "has a word that is no text"),
@@ -134,6 +136,15 @@ def test_what_is_no_vocabulary(what: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=says) as caught:
         load_tokenizer(tmp_path, model_type="transfo-xl")
     assert "vocab.pkl" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_an_id_that_would_fill_all_memory_if_it_were_written_out(tmp_path: Path) -> None:
+    nested: list[object] = []
+    for _ in range(60):
+        nested = [nested, nested]
+    (tmp_path / "vocab.pkl").write_bytes(pickle.dumps({"sym2idx": {"the": nested}}, 2))
+    with pytest.raises(CheckpointError, match="'the' has the id of type list"):
+        load_tokenizer(tmp_path, model_type="transfo-xl")
 
 
 def test_a_word_for_what_it_lacks_in_capitals(tmp_path: Path) -> None:

@@ -97,8 +97,10 @@ class _Machine:
 
     def name(self, asked: list[Any]) -> None:
         """A module and a name in it."""
+        if not all(isinstance(part, str) for part in asked):
+            raise _Damage("it names what is no text")
         if tuple(asked) not in _ALLOWED:
-            raise PermissionError(".".join(map(str, asked)))
+            raise PermissionError(".".join(asked))
         self.stack.append(_Kind())
 
     def call(self) -> None:
@@ -108,7 +110,9 @@ class _Machine:
             raise _Damage("it calls what is no OrderedDict and no Counter")
         content = given[0] if given else {}
         pairs = content.items() if isinstance(content, dict) else content
-        if not isinstance(pairs, list) and not isinstance(content, dict):
+        if not isinstance(content, dict | list):
+            raise _Damage("it makes a dict of what is none")
+        if any(not isinstance(pair, tuple | list) or len(pair) != 2 for pair in pairs):
             raise _Damage("it makes a dict of what holds no pairs")
         self.push_dict([part for pair in pairs for part in pair])
 

@@ -37,6 +37,12 @@ def wordlevel_pipeline(words: Mapping[str, int], *, unknown: str, lowercase: boo
     return backend
 
 
+def _shown(value: object) -> str:
+    """A value in few letters; what a file may hold can be too large to be written out."""
+    small = isinstance(value, str | float | bool) or (isinstance(value, int) and abs(value) < 2**63)
+    return f"{value!r:.40}" if small else f"of type {type(value).__name__}"
+
+
 def _of_pickle(path: Path) -> tuple[dict[str, int], bool]:
     """The words of a pickled vocabulary, and whether text is lower-cased for it."""
     value = read_plain(path)
@@ -45,7 +51,11 @@ def _of_pickle(path: Path) -> tuple[dict[str, int], bool]:
         raise CheckpointError(f"{path} holds no vocabulary (a dict with 'sym2idx'); {AGAIN}")
     for word, id in words.items():
         if not isinstance(word, str) or type(id) is not int or not 0 <= id < 2**32:
-            raise CheckpointError(f"{path}: {word!r:.40} has the id {id!r:.40}; words are texts, ids from 0; {AGAIN}")
+            raise CheckpointError(
+                f"{path}: {_shown(word)} has the id {_shown(id)}; words are texts, ids from 0; {AGAIN}"
+            )
+    if len(set(words.values())) < len(words):
+        raise CheckpointError(f"{path} gives two words the same id; {AGAIN}")
     try:
         "".join(words).encode()
     except UnicodeEncodeError as error:
