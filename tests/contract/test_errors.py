@@ -138,7 +138,24 @@ def test_a_cache_of_another_model(family: str) -> None:
             for other in others:
                 refused(partial(other, IDS, cache=cache), InputError, says)
                 refused(partial(other, IDS, cache=cache.fork()), InputError, says)
-            model.with_mask(Causal() & SlidingWindow(9))(IDS, cache=cache)  # a view is the same model
+            model.with_mask(Causal())(IDS, cache=cache)  # a view is the same model
+
+
+@families("errors")
+def test_a_cache_that_was_filled_through_another_mask(family: str) -> None:
+    """Its keys would be others under this one; a memory keeps what there was, whatever the mask is now."""
+    model = tiny(family, heads=())
+    looks_back, window = model.with_mask(Causal()), model.with_mask(Causal() & SlidingWindow(2))
+    cache, memory = KeyValueCache(), Memory(length=8)
+    with torch.no_grad():
+        for each in (cache, memory):
+            window(IDS[:, :3], cache=each)
+        for again in (cache, cache.fork()):
+            says = r"read through the mask causal & sliding_window\(2\), and causal is another"
+            refused(partial(looks_back, IDS[:, 3:], cache=again), InputError, says)
+        went_on = window(IDS[:, 3:], cache=cache).last_hidden_state
+        assert torch.allclose(went_on, window(IDS).last_hidden_state[:, 3:])
+        looks_back(IDS[:, 3:], cache=memory)
 
 
 @families("errors")

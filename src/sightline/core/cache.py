@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from sightline.core.coordinates import Coordinates
+from sightline.core.mask import Mask
 from sightline.core.store import Store
 from sightline.errors import ConfigError, InputError, UnsupportedError
 
@@ -51,9 +52,9 @@ class StackCache(Protocol):
     def recalls_the_past(self) -> bool:
         """Whether it holds hidden states as they were when tokens were read, even if later ones would change them."""
 
-    def announce(self, new: Coordinates, reader: object | None = None) -> Coordinates:
-        """Say which tokens come, and who reads them; returns the coordinates of all that will answer them, remembered
-        ones first."""
+    def announce(self, new: Coordinates, reader: object | None = None, mask: Mask | None = None) -> Coordinates:
+        """Say which tokens come, who reads them and through which mask; returns the coordinates of all that will
+        answer them, remembered ones first."""
 
     def layer(self, index: int) -> LayerCache:
         """The part of layer `index`."""
@@ -66,7 +67,7 @@ class _Forgetful:
     rows = None
     recalls_the_past = False
 
-    def announce(self, new: Coordinates, reader: object | None = None) -> Coordinates:
+    def announce(self, new: Coordinates, reader: object | None = None, mask: Mask | None = None) -> Coordinates:
         return new
 
     def layer(self, index: int) -> LayerCache:
@@ -182,6 +183,7 @@ class Cache:
         self.passes = 0  # announced; a layer that has seen fewer was left out by a pass that broke off
         self.taken = 0  # how many of the tokens that were announced last are to be remembered
         self.reader: ref[object] | None = None  # the network whose states these are
+        self.mask: Mask | None = None  # through which it read them
 
     @property
     def length(self) -> int:
@@ -199,16 +201,22 @@ class Cache:
         held = next((store.buffers[0] for store in self.stores.values() if store.buffers), None)
         return None if held is None else held.shape[0]
 
-    def announce(self, new: Coordinates, reader: object | None = None) -> Coordinates:
-        """Say which tokens come, and which network reads them; returns the coordinates of all that will answer them,
-        remembered ones first.
+    def announce(self, new: Coordinates, reader: object | None = None, mask: Mask | None = None) -> Coordinates:
+        """Say which tokens come, which network reads them and through which mask; returns the coordinates of all that
+        will answer them, remembered ones first.
 
         Raises InputError where an earlier pass broke off, and some layers remember what others do not, and where what
-        is remembered was read by another network.
+        is remembered was read by another network, or, unless it recalls the past, through another mask.
         """
         if self.reader is not None and reader is not None and self.reader() is not reader:
             raise InputError("this cache remembers what another model read; make a new one for each model")
+        if self.mask is not None and mask is not None and self.mask != mask and not self.recalls_the_past:
+            raise InputError(
+                f"this cache remembers what was read through the mask {self.mask}, and {mask} is another: its keys"
+                " would be others; make a new cache, or a Memory, which keeps what there was"
+            )
         self.reader = self.reader if reader is None else ref(reader)
+        self.mask = self.mask if mask is None else mask
         if any(store.passes < self.passes for store in self.stores.values()):
             raise InputError(_BROKEN)
         past = new.before(self.blank) if self.coordinates is None and self.blank else self.coordinates
@@ -272,7 +280,8 @@ class Cache:
     def fork(self) -> Cache:
         """An independent copy: two continuations of one past."""
         twin = Cache(self.kind, capacity=self.capacity, window=self.window, reuse=self.reuse, blank=self.blank)
-        twin.coordinates, twin.passes, twin.reader = self.coordinates, self.passes, self.reader
+        twin.coordinates, twin.passes = self.coordinates, self.passes
+        twin.reader, twin.mask = self.reader, self.mask
         twin.stores = {index: store.copy() for index, store in self.stores.items()}
         return twin
 

@@ -173,7 +173,7 @@ class Model(nn.Module):
         sight = Sight(
             self.mask,
             queries.to(self.device) if asking else at,
-            memory.announce(at, self.network),
+            memory.announce(at, self.network, self.mask),
             allowed=None if allowed is None else allowed.to(self.device),
             kernel=kernel,
             wanted=None if wanted is None else wanted.expand(len(tokens), -1),
