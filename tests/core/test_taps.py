@@ -71,7 +71,7 @@ def test_what_is_recorded_is_the_definition(kernel: str, mask: Mask, at: Coordin
             (query, key, value), (block.attention.query, block.attention.key, block.attention.value), strict=True
         ):
             torch.testing.assert_close(held, split(layer(normed)), rtol=0, atol=1e-12)
-        total = 0.9 * query @ key.mT + (Slope()(query, sight) if index else 0)
+        total = 0.9 * query @ key.mT + (Slope()(query, sight)[1] if index else 0)
         wanted = torch.where(sight.table[:, None], total, -torch.inf).softmax(-1).nan_to_num(0)
         weights, context = got["attention.weights"], got["attention.context"]
         torch.testing.assert_close(weights, wanted, rtol=0, atol=1e-12)
