@@ -66,6 +66,7 @@ DAMAGED = {
     "two unknown": (written([*SMALL, ("<unk2>", 0.0, 2)]), "2 pieces stand for the unknown"),
     "twice": (written([*SMALL, ("a", -3.0, 1)]), "the piece 'a' stands there 2 times"),
     "empty piece": (written([*SMALL, ("", -3.0, 1)]), "piece 6 is empty"),
+    "long piece": (written([*SMALL, ("c" * 1025, -3.0, 1)]), "piece 6 has 1,025 letters, more than 1,024"),
     "no number": (written([*SMALL, ("c", float("nan"), 1)]), r"the score of piece 6 \('c'\) is nan"),
     "type": (written([*SMALL, ("c", -3.0, 9)]), r"piece 6 \('c'\) has the unknown type 9"),
     "not UTF-8": (message((1, message((1, b"\xff")))), r"piece 0 b'\\xff' is not UTF-8"),
@@ -95,6 +96,12 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("sightline.text.sentencepiece_file.MOST_PIECES", 5)
     with pytest.raises(CheckpointError, match="more than 5 pieces"):
         read(tmp_path, written(SMALL))
+
+
+def test_a_message_in_many_parts_is_their_sum(tmp_path: Path) -> None:
+    parts = message((2, message((35, 1)))) + message((2, message((3, 2))))
+    model = read(tmp_path, written(SMALL, more=parts))
+    assert model.byte_fallback and model.algorithm == "bpe"
 
 
 def test_models_that_cut_otherwise_are_refused(tmp_path: Path) -> None:

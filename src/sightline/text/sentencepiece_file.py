@@ -20,6 +20,9 @@ from sightline.text.tokenizer_settings import AGAIN, check_file
 
 LARGEST_MODEL = 64 * 2**20  # bytes; the largest published ones, with 256,000 pieces, have about 5 MB
 MOST_PIECES = 2_000_000
+LONGEST_PIECE = (
+    1024  # letters; training makes none above 16 unless asked to, and the library's trie falls over a million
+)
 Algorithm = Literal["unigram", "bpe"]
 Value = int | bytes
 
@@ -145,6 +148,8 @@ def _piece(data: bytes, id: int) -> tuple[str, float, Kind]:
             kind = _number(value, f"the type of piece {id}")
     if not piece:
         raise _Damage(f"piece {id} is empty")
+    if len(piece) > LONGEST_PIECE:
+        raise _Damage(f"piece {id} has {len(piece):,} letters, more than {LONGEST_PIECE:,}")
     if not math.isfinite(score):
         raise _Damage(f"the score of piece {id} ({piece!r:.40}) is {score}")
     if kind not in {known.value for known in Kind}:
@@ -202,7 +207,7 @@ def _parse(data: bytes, path: Path) -> SentencePieceModel:
     pieces: list[str] = []
     scores: list[float] = []
     kinds: list[Kind] = []
-    messages = {2: b"", 3: b"", 5: b""}  # trainer, normalizer, denormalizer
+    parts: dict[int, list[bytes]] = {2: [], 3: [], 5: []}  # of trainer, normalizer, denormalizer
     for number, value in _fields(data):
         if number == 1:
             piece, score, kind = _piece(_bytes(value, "a piece"), len(pieces))
@@ -211,11 +216,12 @@ def _parse(data: bytes, path: Path) -> SentencePieceModel:
             kinds.append(kind)
             if len(pieces) > MOST_PIECES:
                 raise _Damage(f"it has more than {MOST_PIECES:,} pieces")
-        elif number in messages:
-            messages[number] += _bytes(value, f"field {number}")  # a message in parts is their sum
+        elif number in parts:
+            parts[number].append(_bytes(value, f"field {number}"))
     _checked(pieces, kinds)
-    trainer = dict(_fields(messages[2]))
-    _refuse_what_is_not_read(trainer, messages[5], kinds, path)
+    of_trainer, normalizer, denormalizer = (b"".join(each) for each in parts.values())  # a message is its parts' sum
+    trainer = dict(_fields(of_trainer))
+    _refuse_what_is_not_read(trainer, denormalizer, kinds, path)
     roles = {"unk": pieces[kinds.index(Kind.UNKNOWN)]}
     for role, number, usual in (("bos", 41, 1), ("eos", 42, 2), ("pad", 43, -1)):
         id = _number(trainer.get(number, usual), f"{role}_id")
@@ -227,7 +233,7 @@ def _parse(data: bytes, path: Path) -> SentencePieceModel:
         kinds=tuple(kinds),
         algorithm="unigram" if trainer.get(3, 1) == 1 else "bpe",
         byte_fallback=_number(trainer.get(35, 0), "byte_fallback") != 0,
-        normalization=_normalization(messages[3]),
+        normalization=_normalization(normalizer),
         roles=roles,
     )
 
