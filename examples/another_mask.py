@@ -1,8 +1,8 @@
 """What if a mask changes after training? Measured: one network, the same weights at the start, two masks.
 
 A new BERT learns the reviews that ship with Sightline twice, once as it is and once through a causal mask. Then each is
-asked through the other's mask. Prints dev accuracy pass by pass, and a table: what a network learned under one mask it
-cannot use under another.
+asked through the other's mask. Prints dev accuracy pass by pass, and a table: what a network learned under one mask
+serves it less under another.
 """
 
 import argparse

@@ -207,7 +207,8 @@ def test_heads_that_there_are_not(family: str) -> None:
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a head of another layout": ({"heads": ("crf",)}, "has no head 'crf'; choose from"),
-    "a setting that there is not": ({"wdith": 8}, "no such setting"),
+    "a setting that there is not": ({"wdith": 8}, "no such setting as 'wdith': did you mean 'width'?"),
+    "a setting like no other": ({"rope": 8}, "Config lists those that there are"),
     "no layer": ({"layers": 0}, "layers=0 must be a whole number, 1 or more"),
     "layers without end": ({"layers": 10**9}, "layers=1000000000 is more than any network has"),
     "half a layer": ({"layers": 1.5}, "layers=1.5 must be a whole number"),
@@ -227,7 +228,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_cannot_be_built(family: str, what: str) -> None:
     settings, says = WRONG[what]
     if "positions" in settings and is_endless(family):
-        says = "no such setting"
+        says = "no such setting as 'positions': its positions are relative and have no end"
     refused(lambda: build(family, "tiny", **settings), ConfigError, says)
 
 

@@ -154,7 +154,12 @@ def _filled(
 
 def _check_grows(model: Model, rows: list[list[int]], limit: int, how: BeamSearch, stop: bool) -> None:
     """Raise ConfigError or UnsupportedError for what does not go with growing these prompts by `limit` tokens."""
-    model.head("lm")
+    if "lm" not in model.heads:
+        has = ", ".join(model.heads) or "none"
+        raise UnsupportedError(
+            f"this {model.layout.model_type} has no head over the vocabulary (it has: {has}), so it writes nothing;"
+            " load a checkpoint of language modelling, such as gpt2"
+        )
     if how.beams > model.config.vocabulary:
         raise ConfigError(f"beams={how.beams} is more than the vocabulary of {model.config.vocabulary}; ask for fewer")
     if how.beams > 1 and stop:

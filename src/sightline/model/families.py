@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copyreg
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from sightline.errors import ConfigError
@@ -89,6 +90,15 @@ def _by_name(layout: Layout) -> tuple[Any, ...] | str:
 copyreg.pickle(Layout, _by_name)
 
 
+def _instead(name: str, known: Sequence[str], layout: Layout) -> str:
+    """What to do about a setting that there is not."""
+    if name == "positions":
+        return "its positions are relative and have no end; leave it out"
+    if near := difflib.get_close_matches(name, known, n=1):
+        return f"did you mean {near[0]!r}?"
+    return f"{layout.config.__module__}.{layout.config.__name__} lists those that there are"
+
+
 def sized(family: str, size: str, **changes: Any) -> Any:
     """The configuration of a family at a named size, with changes to single fields.
 
@@ -99,7 +109,7 @@ def sized(family: str, size: str, **changes: Any) -> Any:
     sizes = SIZES[layout.family]
     if size not in sizes:
         raise ConfigError(f"there is no size {size!r} of {family!r}; choose one of {', '.join(sizes)}")
-    try:
-        return layout.config(**{**sizes[size], **changes})
-    except TypeError as error:
-        raise ConfigError(f"a {family!r} has no such setting: {error}") from None
+    known = [field.name for field in fields(layout.config)]
+    for name in (name for name in changes if name not in known):
+        raise ConfigError(f"a {family!r} has no such setting as {name!r}: {_instead(name, known, layout)}")
+    return layout.config(**{**sizes[size], **changes})

@@ -78,7 +78,9 @@ def place_of(device: torch.device | str | None) -> torch.device:
         place = torch.get_default_device() if device is None else torch.device(device)
         torch.empty(0, device=place)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0].partition(" device type at start")[0]
+        reason = str(error).splitlines()[0]
+        if reason.startswith("Expected one of"):  # all that PyTorch was ever made for
+            reason = "there is no such device; cpu, cuda and mps are some"
         raise ConfigError(f"device={str(device)!r} cannot be used here ({reason}); 'cpu' always can") from error
     return place
 
