@@ -1,6 +1,7 @@
 """Layouts: the tables of names and fields agree with transformers' own, both ways."""
 
 import json
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from contract.families import FAMILIES, HEADS, WITHOUT_REFERENCE, tiny
 from contract.reference import ARCHITECTURES, CONFIGS, reference
 from sightline.core.mask import Bidirectional, Causal, Mask, Prefix
-from sightline.errors import CheckpointError
+from sightline.errors import CheckpointError, SightlineError
 from sightline.model.families import LAYOUTS, SIZES, sized
 from sightline.model.load import build
 from sightline.weights.layout import Name
@@ -133,6 +134,21 @@ def test_required_fields_have_the_values_that_are_computed(family: str) -> None:
         assert theirs.get(name) in allowed or family in WITHOUT_REFERENCE
         with pytest.raises(CheckpointError, match=f"{name}='something else'"):
             layout.read_config({name: "something else"})
+
+
+NO_VALUES: tuple[Any, ...] = (None, -1, 0, 1.5, "x", True, [], {}, 2**70, float("nan"), [1], {"a": 1})
+
+
+def test_a_field_that_holds_another_kind_of_value_is_refused_in_words(family: str) -> None:
+    """Nothing but SightlineError, whatever stands in the file; and sizes that it lets pass are no cause of a crash."""
+    layout, model = LAYOUTS[family], tiny(family)
+    written = layout.write_config(model.config, model.mask, frozenset(model.heads))
+    for name in (*written, *layout.fields, *layout.adapted, *layout.required):
+        for value in NO_VALUES:
+            with suppress(SightlineError):
+                config, _, _ = layout.read_config({**written, name: value})
+                with torch.device("meta"):
+                    layout.network(config)
 
 
 # Names of tensors

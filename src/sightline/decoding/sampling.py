@@ -67,9 +67,7 @@ class Sampling:
         if not self.repetition_penalty > 0:
             raise ConfigError(f"repetition_penalty={self.repetition_penalty} must be above 0; 1 changes nothing")
         whole("no_repeat_ngram", self.no_repeat_ngram, least=0)
-        whole("seed", self.seed, least=0)
-        if self.seed >= 2**63:
-            raise ConfigError(f"seed={self.seed} is too large; choose one below 2**63")
+        whole("seed", self.seed, least=0, below=2**63)
         if self.temperature == 0 and (self.top_k, self.top_p, self.min_p) != (None, None, None):
             raise ConfigError("top_k, top_p and min_p choose among drawn tokens; give a temperature above 0 as well")
 

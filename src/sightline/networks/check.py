@@ -46,6 +46,4 @@ def check_config(
         raise ConfigError(
             f"attention_heads={config.attention_heads} does not divide width={config.width}; choose a divisor"
         )
-    if not isinstance(config.activation, str):
-        raise ConfigError(f"activation={config.activation!r} must be a name, such as 'gelu'")
     activation(config.activation)

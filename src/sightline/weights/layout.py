@@ -158,8 +158,13 @@ class Layout:
                     f"config.json says {name}={theirs[name]!r}, which Sightline does not compute for"
                     f" {self.model_type!r} (only {' or '.join(repr(value) for value in allowed)})"
                 )
+        named = theirs.get("architectures")
+        if named is not None and not isinstance(named, list):
+            raise CheckpointError(
+                f"config.json says architectures={named!r}, which must be a list of names; correct it"
+            )
         for name in self.refused:
-            if name in (theirs.get("architectures") or ()):
+            if name in (named or ()):
                 raise CheckpointError(
                     f"config.json names the architecture {name}, whose head Sightline does not have; take it out of"
                     " architectures, and allow_unused=True leaves its tensors out"

@@ -173,8 +173,13 @@ def _global_layers(theirs: Mapping[str, Any], layers: int) -> tuple[int, ...] | 
 def _base(theirs: Mapping[str, Any], kind: str) -> Any:
     """The rotary base of layers of this kind. Raises CheckpointError for positions that are scaled."""
     old, usual = BASES[kind]
-    stated = (theirs.get("rope_parameters") or {}).get(kind) or {}
-    if stated.get("rope_type", "default") != "default" or set(stated) - {"rope_type", "rope_theta"}:
+    every = theirs.get("rope_parameters") or {}
+    stated = every.get(kind) or {} if isinstance(every, dict) else every
+    if (
+        not isinstance(stated, dict)
+        or stated.get("rope_type", "default") != "default"
+        or set(stated) - {"rope_type", "rope_theta"}
+    ):
         raise CheckpointError(
             f"config.json says rope_parameters={stated!r} for {kind}, and Sightline computes plain rotary positions"
             ' only: {"rope_type": "default", "rope_theta": …}'

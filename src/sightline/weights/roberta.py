@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from sightline.core.check import whole
 from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.networks.bert import Bert, BertConfig
 from sightline.networks.heads import Pooler, SequenceHead
@@ -32,8 +33,10 @@ def _architecture(heads: frozenset[str], mask: Mask) -> str:
 def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     """Their position table counts the rows up to and with padding's, which no token reads."""
     ours = default_dropout(theirs, {"vocabulary": 50265, **ours})
-    offset = int(1 if theirs.get("pad_token_id") is None else theirs["pad_token_id"]) + 1
-    return {**ours, "position_offset": offset, "positions": ours.get("positions", 512) - offset}
+    padding = 1 if theirs.get("pad_token_id") is None else theirs["pad_token_id"]
+    whole("pad_token_id", padding, least=0)
+    whole("max_position_embeddings", ours.get("positions", 512))
+    return {**ours, "position_offset": padding + 1, "positions": ours.get("positions", 512) - padding - 1}
 
 
 def _write(ours: BertConfig, theirs: dict[str, Any]) -> dict[str, Any]:

@@ -117,7 +117,8 @@ def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
             ours[name] = _listed(name, ours[name])
     width, heads = ours.get("width", defaults.width), ours.get("attention_heads", defaults.attention_heads)
     cutoffs = ours.get("cutoffs", defaults.cutoffs)
-    own = {"head_width": width // heads if heads else None, "embedding_width": width}
+    split = type(width) is type(heads) is int and heads > 0  # else refused below
+    own = {"head_width": width // heads if split else None, "embedding_width": width}
     ours |= {name: None for name, usual in own.items() if ours.get(name, usual) == usual}
     clamp = ours.get("clamp_length", defaults.clamp_length)
     ours["clamp_length"] = clamp if not isinstance(clamp, int) or clamp > 0 else None
