@@ -4,13 +4,14 @@ import copy
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import transformers
 
 from contract.families import FAMILIES, families, random_ids, tiny
-from sightline.core.mask import Causal
+from sightline.core.mask import Bidirectional, Causal, Prefix
 from sightline.errors import CheckpointError
 from sightline.model.load import build, load
 from sightline.text.learn import learn_tokenizer
@@ -71,6 +72,18 @@ def test_what_a_checkpoint_said_is_said_again(tmp_path: Path) -> None:
     assert (written["my_note"], written["problem_type"]) == ("kept", "regression")
     assert (written["dtype"], written["is_decoder"]) == ("float64", False)
     assert not {"torch_dtype", "auto_map", "quantization_config"} & written.keys()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_says_where_transformers_would_compute_something_else(family: str, tmp_path: Path) -> None:
+    model = tiny(family, heads=("lm",))
+    for number, mask in enumerate((model.mask, Causal(), Bidirectional(), Prefix(2) | Causal())):
+        own: Any = config_of(model.with_mask(mask).save(tmp_path / str(number))).get("sightline", {})
+        assert own.get("note") == (
+            None
+            if model.layout.expresses(mask, model.config)
+            else f"sightline reads the mask {mask}; transformers does not, and gives other numbers"
+        )
 
 
 def test_the_type_is_what_the_weights_are_now(tmp_path: Path) -> None:

@@ -164,3 +164,11 @@ def test_what_cannot_be_cut(what: str) -> None:
 def test_projections_are_linear_layers() -> None:
     """So that precision and packing treat them as every other dense layer."""
     assert all(isinstance(one, Linear) for one in AdaptiveEmbedding(clusters("divided"), WIDTH).projections)
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_what_blocks_add_to_stays_as_wide_as_the_weights_under_autocast(cut: str) -> None:
+    embedding = AdaptiveEmbedding(clusters(cut), WIDTH)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert embedding(torch.arange(VOCABULARY)[None]).dtype == torch.float32
+    assert embedding.bfloat16()(torch.arange(VOCABULARY)[None]).dtype == torch.bfloat16

@@ -33,17 +33,14 @@ def _said_by_sightline_alone(model: Model) -> dict[str, Any]:
     own: dict[str, Any] = {}
     if model.trained_mask != model.mask:
         own["trained_mask"] = str(model.trained_mask)
-    if "classifier" not in model.heads:
-        return own
-    head = sequence_head(model.heads["classifier"])
-    if model.long != "cut":
-        own["long"] = model.long
-    unread = []
-    if not model.layout.expresses(model.mask, model.config):
-        unread.append(f"the mask {model.mask}")
-    if head.pooling != head.usual_pooling and head.pooling not in model.layout.poolings:
-        own["pooling"] = head.pooling
-        unread.append(f"the pooling {head.pooling}")
+    unread = [] if model.layout.expresses(model.mask, model.config) else [f"the mask {model.mask}"]
+    if "classifier" in model.heads:
+        head = sequence_head(model.heads["classifier"])
+        if model.long != "cut":
+            own["long"] = model.long
+        if head.pooling != head.usual_pooling and head.pooling not in model.layout.poolings:
+            own["pooling"] = head.pooling
+            unread.append(f"the pooling {head.pooling}")
     if unread:
         own["note"] = f"sightline reads {' and '.join(unread)}; transformers does not, and gives other numbers"
     return own

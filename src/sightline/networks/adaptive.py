@@ -100,7 +100,10 @@ class AdaptiveEmbedding(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         if tokens.is_floating_point():
             return tokens
-        return self._vectors(tokens) * self.width**0.5
+        kept = (
+            self.tables[0].get_parameter("weight").dtype
+        )  # autocast projects to short numbers, and blocks add to these
+        return self._vectors(tokens).to(kept) * self.width**0.5
 
     def _vectors(self, ids: Tensor) -> Tensor:
         """(B, T) → (B, T, W).
