@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from contract.families import FAMILIES, SIZES, families, padded, random_ids, sizes, tiny
+from contract.reference import PAD  # whose module also keeps transformers from rounding to float32
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Bidirectional, Causal, Mask, Permuted, Prefix, SlidingWindow
 from sightline.errors import CheckpointError, ConfigError, UnsupportedError
@@ -23,7 +24,6 @@ from sightline.weights.files import read_json
 
 LABELS = ("bad", "so-so", "good")
 CLOSE = 1e-12
-PAD = 2
 
 
 def logits(model: Model, ids: torch.Tensor, attention_mask: torch.Tensor | None = None) -> torch.Tensor:
