@@ -7,6 +7,7 @@ import pytest
 from sightline.comparison.contenders import DEFAULT, FRESH, Fresh, parse, parse_all
 from sightline.core.mask import Bidirectional, Causal
 from sightline.errors import ConfigError
+from sightline.model.families import LAYOUTS
 
 
 def test_the_default_contenders_differ_in_the_mask_alone() -> None:
@@ -69,6 +70,17 @@ def test_a_pair_of_checkpoints_is_two_contenders(tmp_path: Path, monkeypatch: py
     assert [one.name for one in parse_all(["ettin-17m"])] == ["ettin-17m"], "a folder of that name is a folder"
 
 
+def test_every_family_can_be_a_new_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for family in LAYOUTS:
+        source = parse(f"new:{family}").source
+        assert isinstance(source, Fresh) and source.family == family and source.dropout is None
+    assert parse("new:bert") == parse("bert") and parse("new:gpt2@bidirectional") == parse("gpt2@bidirectional")
+    assert parse("new:transformer-xl@bidirectional").name == "new:transfo-xl@bidirectional"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "xlnet").mkdir()
+    assert parse("xlnet").source == "xlnet", "a folder of that name is a folder"
+
+
 def test_random_weights_are_known() -> None:
     assert [parse(name).random for name in ("majority", "encoder", "bert@causal", "some/model")] == [
         None,
@@ -84,7 +96,11 @@ def test_random_weights_are_known() -> None:
         ("majorty", "did you mean 'majority'"),
         ("tfidf#frozen", "nothing to freeze"),
         ("encoder#frozen", "random weights"),
-        ("encoder@causal", "gpt2@causal"),
+        ("encoder@causal", "named for its mask, bidirectional; use decoder"),
+        ("decoder@prefix(4) | causal", r"use new:modernbert@prefix"),
+        ("xlnet", "did you mean 'new:xlnet'"),
+        ("new:xlnt", "did you mean 'xlnet'"),
+        ("new:xlnet#frozen", "random weights"),
         ("bert#cold", "'frozen'"),
         ("@causal", "nothing before its sign"),
         ("bert@sideways", "sideways"),

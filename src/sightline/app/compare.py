@@ -85,7 +85,11 @@ def compare(
     dev: Annotated[str | None, Option(help="Rows to choose settings on. Default: a part of ROWS.")] = None,
     test: Annotated[str | None, Option(help="Rows to judge on. Default: a part of ROWS.")] = None,
     contenders: Annotated[
-        str, Option(help="majority, tfidf, encoder, decoder, bert, gpt2, a folder or hub id, NAME@causal, NAME#frozen.")
+        str,
+        Option(
+            help="majority, tfidf, encoder, decoder, bert, gpt2, new:xlnet, …, a folder or hub id, NAME@causal,"
+            " NAME#frozen."
+        ),
     ] = "majority,tfidf,encoder,decoder",
     budget: Annotated[float, Option(help="Minutes for everything; 0: no limit.")] = 10.0,
     passes: Annotated[int | None, Option(help="How often networks read the rows, instead of a budget.")] = None,

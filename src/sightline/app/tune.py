@@ -13,7 +13,7 @@ from sightline.app.options import Device, Json
 Start = Annotated[
     str,
     typer.Argument(
-        metavar="MODEL", help="A folder, a name on the hub, or a new network: new:bert, new:gpt2, new:modernbert."
+        metavar="MODEL", help="A folder, a name on the hub, or a new network: new:bert, new:xlnet, new:gpt2, …"
     ),
 ]
 RowsFile = Annotated[

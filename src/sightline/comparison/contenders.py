@@ -4,9 +4,10 @@ majority           the commonest class, whatever the text
 tfidf              TF-IDF and logistic regression
 encoder, decoder   one new network, ModernBERT's, under two masks: bidirectional and causal
 bert, gpt2         the classical networks, new
+new:xlnet          a new network of any family: new:modernbert, new:transformer-xl, …
 FOLDER or HUB ID   a checkpoint
 ettin-17m … 1b     the two checkpoints of that pair, an encoder and a decoder that were made alike
-NAME@MASK          a checkpoint, or bert or gpt2, seen through another mask: bert-base-uncased@causal
+NAME@MASK          a checkpoint or such a new network, seen through another mask: bert-base-uncased@causal
 NAME#frozen        its embeddings as they are, and logistic regression
 """
 
@@ -22,7 +23,10 @@ from typing import Literal
 
 from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.errors import ConfigError
+from sightline.model.families import LAYOUTS, layout_of
 from sightline.networks.heads import Pooling
+from sightline.tasks.fresh import Kind as Tokens
+from sightline.tasks.fresh import tokens_of
 from sightline.weights.hub import PAIRS
 
 Kind = Literal["baseline", "network", "frozen"]
@@ -41,16 +45,22 @@ class Fresh:
     """
 
     family: str
-    tokens: Literal["wordpiece", "bytelevel-bpe"]
+    tokens: Tokens
     dropout: float | None = None
 
 
+NEW = "new:"
 MODERN = Fresh(family="modernbert", tokens="wordpiece", dropout=0.1)
 FRESH: dict[str, tuple[Fresh, Mask | None, Pooling | None]] = {
     "encoder": (MODERN, Bidirectional(), "mean"),
     "decoder": (MODERN, Causal(), "last"),
-    "bert": (Fresh(family="bert", tokens="wordpiece"), None, None),
-    "gpt2": (Fresh(family="gpt2", tokens="bytelevel-bpe"), None, None),
+    "bert": (Fresh(family="bert", tokens=tokens_of("bert")), None, None),
+    "gpt2": (Fresh(family="gpt2", tokens=tokens_of("gpt2")), None, None),
+    **{
+        f"{NEW}{family}": (Fresh(family=family, tokens=tokens_of(family)), None, None)
+        for family in LAYOUTS
+        if family not in ("bert", "gpt2")
+    },
 }
 """By name: the network, and the mask that it is seen through and its pooling where those are not the family's own."""
 
@@ -106,8 +116,11 @@ def _check_source(source: str, asked: str) -> None:
     """A name without a slash that is no folder may be a hub's, or a known name misspelt."""
     if not source:
         raise ConfigError(f"contender {asked!r} names nothing before its sign; write NAME@MASK or NAME#frozen")
-    near = difflib.get_close_matches(source, [*BASELINES, *FRESH], n=1, cutoff=0.75)
-    if near and not Path(source).exists():
+    if Path(source).exists():
+        return
+    near = [f"{NEW}{source}"] if f"{NEW}{source}" in FRESH else []
+    near = near or difflib.get_close_matches(source, [*BASELINES, *FRESH], n=1, cutoff=0.75)
+    if near:
         raise ConfigError(f"there is no contender {asked!r}; did you mean {near[0]!r}?")
 
 
@@ -125,6 +138,9 @@ def parse(asked: str) -> Contender:
     if not at or Path(rest).exists():  # a folder may have an @ in its name
         source, mask_text = rest, ""
     mask = Mask.parse(mask_text) if mask_text else None
+    if source.startswith(NEW):
+        family = layout_of(source.removeprefix(NEW)).model_type
+        source = family if family in FRESH else f"{NEW}{family}"
     if source in BASELINES:
         if sign or mask is not None:
             raise ConfigError(f"contender {asked!r}: {source} has no network, so no mask and nothing to freeze")
@@ -134,8 +150,11 @@ def parse(asked: str) -> Contender:
         if sign:
             raise ConfigError(f"contender {asked!r}: {source} begins from random weights; train it, or freeze another")
         if mask is not None and own is not None:
-            raise ConfigError(f"contender {asked!r}: {source} is named for its mask, {own}; use gpt2@{mask_text}")
-        return Contender(name=text, kind="network", source=fresh, mask=mask or own, pooling=pooling)
+            twins = [name for name in ("encoder", "decoder") if FRESH[name][1] == mask]
+            use = twins[0] if twins else f"new:modernbert@{mask_text}"
+            raise ConfigError(f"contender {asked!r}: {source} is named for its mask, {own}; use {use}")
+        name = source + (f"@{mask_text}" if mask_text else "")
+        return Contender(name=name, kind="network", source=fresh, mask=mask or own, pooling=pooling)
     _check_source(source, asked)
     name = _name_of(source) + (f"@{mask_text}" if mask_text else "") + (f"#{frozen}" if sign else "")
     return Contender(name=name, kind="frozen" if sign else "network", source=source, mask=mask)

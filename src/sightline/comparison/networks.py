@@ -33,7 +33,7 @@ from sightline.tasks.classify import ModelClassifier
 from sightline.tasks.encode import longest, tokenizer_of
 from sightline.tasks.finetune import FinetuneProgress, Finetuning
 from sightline.tasks.finetune_config import FinetuneConfig
-from sightline.tasks.fresh import learned_tokenizer, part_pairs, positions_for, token_counts
+from sightline.tasks.fresh import is_endless, part_pairs, positions_for, reads, token_counts, tokenizer_for
 from sightline.text.tokenizer import Tokenizer
 
 FEWEST_TIMED, MOST_SECONDS = 4, 5.0  # a large network is timed by fewer batches: the timing is of the budget too
@@ -49,10 +49,11 @@ class Tokenizers:
 
     def of(self, fresh: Fresh) -> tuple[Tokenizer, list[int]]:
         """The tokenizer, and how many tokens it makes of each training row."""
-        if fresh.tokens not in self._known:
-            tokenizer = learned_tokenizer(fresh.tokens, self.rows.train)
-            self._known[fresh.tokens] = tokenizer, token_counts(tokenizer, self.rows.train)
-        return self._known[fresh.tokens]
+        key = fresh.family if is_endless(fresh.family) else fresh.tokens  # one that is told its length is not shared
+        if key not in self._known:
+            tokenizer = tokenizer_for(fresh.family, self.rows.train)
+            self._known[key] = tokenizer, token_counts(tokenizer, self.rows.train)
+        return self._known[key]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class NetworkLearner:
     def _new(self, fresh: Fresh, seed: int) -> Model:
         """A new network, with as many positions as nearly all training rows need."""
         tokenizer, counts = self.tokenizers.of(fresh)
-        settings: dict[str, Any] = {"positions": positions_for(counts)}
+        settings: dict[str, Any] = {**reads(fresh.family, tokenizer, positions_for(counts))}
         if fresh.dropout is not None:
             settings |= dict.fromkeys(("dropout", "attention_dropout", "embedding_dropout"), fresh.dropout)
         device = self.device

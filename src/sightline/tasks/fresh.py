@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Literal
+from typing import Any, Literal
 
 import numpy
 from tokenizers import processors
@@ -39,6 +39,11 @@ def part_pairs(tokenizer: Tokenizer) -> bool:
     return True
 
 
+def tokens_of(family: str) -> Kind:
+    """How the tokenizer of a new network of this family splits texts."""
+    return "wordpiece" if family in _WORDPIECE else "bytelevel-bpe"
+
+
 def learned_tokenizer(kind: Kind, examples: Examples) -> Tokenizer:
     """A tokenizer of this kind, learned from these rows and no others, that has a token to pad with.
 
@@ -70,6 +75,12 @@ def _cls_last(tokenizer: Tokenizer) -> Tokenizer:
     return Tokenizer(tokenizer.backend, names=names, makes_types=True, padding_side="left", padding_type=3)
 
 
+def tokenizer_for(family: str, examples: Examples) -> Tokenizer:
+    """A tokenizer as this family has it, learned from these rows and no others."""
+    tokenizer = learned_tokenizer(tokens_of(family), examples)
+    return _cls_last(tokenizer) if family == "xlnet" else tokenizer
+
+
 def token_counts(tokenizer: Tokenizer, examples: Examples) -> list[int]:
     """How many tokens each row has, those that the tokenizer adds included."""
     rows = examples.texts if examples.pairs is None else list(zip(examples.texts, examples.pairs, strict=True))
@@ -80,6 +91,19 @@ def positions_for(counts: Sequence[int]) -> int:
     """As many tokens as nearly all rows have (199 of 200), rounded up to 32, at most 512."""
     wanted = int(numpy.percentile(counts, 99.5))
     return min(max(32, -(-wanted // 32) * 32), MOST_TOKENS)
+
+
+def is_endless(family: str) -> bool:
+    """Whether its positions are relative, so that its tokenizer alone says how much of a text is read."""
+    return all(field.name != "positions" for field in fields(layout_of(family).config))
+
+
+def reads(family: str, tokenizer: Tokenizer, positions: int) -> dict[str, Any]:
+    """The settings of a network that reads so many tokens; where it has no last position, its tokenizer is told."""
+    if is_endless(family):
+        tokenizer.max_length = positions
+        return {}
+    return {"positions": positions}
 
 
 def fresh_model(
@@ -100,10 +124,7 @@ def fresh_model(
     """
     if not len(examples):
         raise InputError("there are no rows to make a model for; give at least one")
-    tokenizer = learned_tokenizer("wordpiece" if family in _WORDPIECE else "bytelevel-bpe", examples)
-    tokenizer = _cls_last(tokenizer) if family == "xlnet" else tokenizer
+    tokenizer = tokenizer_for(family, examples)
     wanted = positions or positions_for(token_counts(tokenizer, examples))
-    if any(field.name == "positions" for field in fields(layout_of(family).config)):
-        return build(family, size, tokenizer=tokenizer, heads=(), positions=wanted, seed=seed, device=device)
-    tokenizer.max_length = wanted
-    return build(family, size, tokenizer=tokenizer, heads=(), seed=seed, device=device)
+    read = reads(family, tokenizer, wanted)
+    return build(family, size, tokenizer=tokenizer, heads=(), seed=seed, device=device, **read)
