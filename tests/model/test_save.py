@@ -12,7 +12,7 @@ import transformers
 
 from contract.families import FAMILIES, families, random_ids, tiny
 from sightline.core.mask import Bidirectional, Causal, Prefix
-from sightline.errors import CheckpointError
+from sightline.errors import CheckpointError, SightlineError
 from sightline.model.load import build, load
 from sightline.text.learn import learn_tokenizer
 from sightline.text.tokenizer import Tokenizer
@@ -103,6 +103,20 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
             model.save(place)
         assert "\n" not in str(caught.value)
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_a_folder_without_its_tokenizer_does_not_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up behind the weights leaves nothing that looks whole."""
+
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    model = build("bert", "tiny", tokenizer=learned("bert"))
+    monkeypatch.setattr("sightline.model.save.save_tokenizer", full)
+    with pytest.raises(CheckpointError, match="No space left"):
+        model.save(tmp_path / "new")
+    with pytest.raises(SightlineError, match=r"config\.json"):
+        load(tmp_path / "new")
 
 
 def test_folders_are_made_and_named(tmp_path: Path) -> None:

@@ -80,7 +80,10 @@ def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
 
 
 def save(model: Model, folder: Path) -> Path:
-    """Write `model` into `folder`, made if need be; files appear whole or not at all."""
+    """Write `model` into `folder`, made if need be; files appear whole or not at all.
+
+    config.json comes last: a new folder in which something is missing has none, and nobody opens it by mistake.
+    """
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"cannot save into {folder}: it is a file; name a folder")
     try:
@@ -89,7 +92,6 @@ def save(model: Model, folder: Path) -> Path:
         raise CheckpointError(f"cannot make the folder {folder}: {error.strerror}") from error
     heads = frozenset(model.heads)
     save_tensors(folder, spell(model, model.layout, model.config, heads))
-    write_json(folder / "config.json", _config(model, heads))
     try:
         if model.tokenizer is not None:
             save_tokenizer(model.tokenizer, folder)
@@ -98,6 +100,7 @@ def save(model: Model, folder: Path) -> Path:
         _remove_earlier(model, folder)
     except OSError as error:
         raise CheckpointError(f"cannot write into {folder}: {error.strerror}") from error
+    write_json(folder / "config.json", _config(model, heads))
     return folder
 
 
