@@ -358,6 +358,29 @@ def test_what_cannot_be_is_one_line(
     assert not (tmp_path / "new").exists() and [path.name for path in (tmp_path / "full").iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.parametrize(
+    ("model", "args", "says"),
+    [
+        ("new:xlnt", [], "did you mean 'xlnet'"),
+        ("new:", [], "there is no model type ''"),
+        ("new:xlnet", ["--size", "huge"], "no size 'huge' of 'xlnet'; choose one of tiny"),
+        ("new:xlnet", ["--mask", "cauzal"], "did you mean causal"),
+        (
+            "new:xlnet",
+            ["--device", "nowhere"],
+            "(there is no such device; cpu, cuda and mps are some)",
+        ),
+        ("xlnet", [], "'xlnet' is a family and no checkpoint: new:xlnet is a new network of it"),
+    ],
+)
+def test_what_no_rows_could_help_is_said_before_they_are_read(
+    model: str, args: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tune", model, str(tmp_path / "absent.csv"), "--out", str(tmp_path / "new"), *args]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err and len(captured.err.splitlines()) == 1 and captured.out == ""
+
+
 def test_other_settings_do_not_go_on(
     files: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

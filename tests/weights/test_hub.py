@@ -107,6 +107,12 @@ def test_a_path_that_is_no_hub_id_is_a_missing_folder(hub: HubServer) -> None:
     assert not hub.requests
 
 
+def test_a_new_network_is_no_folder(hub: HubServer) -> None:
+    message = error_of(lambda: locate("new:xlnet"))
+    assert message.startswith("'new:xlnet' is a new network, which tune and") and "build('xlnet'" in message
+    assert not hub.requests
+
+
 def test_a_folder_that_is_no_model_says_what_it_holds(hub: HubServer) -> None:
     Path("notes").mkdir()
     assert "no config.json; it holds nothing" in error_of(lambda: locate("notes"))

@@ -70,6 +70,24 @@ def _say_classes(rows: Rows, request: Request) -> None:
         )
 
 
+def _check_start(request: Request) -> None:
+    """Raise, before rows are read, where a mask, a device, a family or a size is none."""
+    from sightline.core.mask import Mask
+    from sightline.model.families import LAYOUTS, sized
+    from sightline.model.load import place_of
+
+    if request.mask is not None:
+        Mask.parse(request.mask)
+    place_of(request.device)
+    if request.new_size is not None:
+        sized(request.model.removeprefix(NEW), request.new_size)
+    elif request.model in LAYOUTS and request.model != "gpt2" and not Path(request.model).exists():
+        raise ConfigError(
+            f"{request.model!r} is a family and no checkpoint: {NEW}{request.model} is a new network of it; a folder or"
+            " a hub id is fine-tuned"
+        )
+
+
 def _has_head(model: Model, labels: tuple[str, ...] | None) -> bool:
     """Whether the model sorts rows into these classes already, one of them each."""
     one_each = model.problem_type in (None, "single_label_classification")
@@ -252,6 +270,7 @@ def tune_rows(request: Request, *, json: bool = False) -> None:
             done = check_out(request)  # what is there now that nobody else is
         if done:
             return _answer_again(request, config, json=json)
+        _check_start(request)
         rows = _read(request)
         model = _start(request, rows)
         from sightline.tasks.finetune import Finetuning

@@ -270,6 +270,11 @@ def locate(
     if text in PAIRS:
         encoder, decoder = PAIRS[text]
         raise NotFoundError(f"{text!r} names two models: {encoder!r} and {decoder!r}; name one (compare takes both)")
+    if text.startswith("new:"):
+        raise NotFoundError(
+            f"{text!r} is a new network, which tune and compare make from rows; name a folder or a hub id (in Python,"
+            f" build({text.removeprefix('new:')!r}, size) makes one)"
+        )
     if not HUB_ID.fullmatch(text):
         if "://" not in text and re.search(r"[/\\]", text):
             raise _missing_folder(path)
