@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from contract.families import VOCABULARY, random_ids, tiny
-from sightline.core.cache import KeyValueCache
+from sightline.core.cache import KeyValueCache, Memory
 from sightline.core.mask import Bidirectional, Causal, Permuted, Prefix
 from sightline.errors import ConfigError
 from sightline.networks.xlnet import XlnetConfig
@@ -140,6 +140,17 @@ def test_a_cache_is_exact_where_tokens_look_back(mask: object, chunks: tuple[int
             stepwise = view(given, cache=cache, targets=target).last_hidden_state
             whole = view(IDS[:, :read], targets=target).last_hidden_state
             assert torch.allclose(stepwise, whole, rtol=0, atol=1e-12)
+
+
+def test_a_perm_mask_leaves_what_a_memory_starts_with_to_be_seen() -> None:
+    model, ids = tiny("xlnet", heads=()), random_ids(2, 4)
+    nothing = torch.zeros(1, 4, 4)
+    with torch.no_grad():
+        plain, shown = (
+            model(ids, cache=Memory(length=3, start="zeros"), perm_mask=hides).last_hidden_state
+            for hides in (None, nothing)
+        )
+    assert torch.equal(plain, shown)
 
 
 def test_a_row_alone_is_never_in_doubt_about_its_streams() -> None:

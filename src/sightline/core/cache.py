@@ -45,6 +45,10 @@ class StackCache(Protocol):
         """Of the tokens that are remembered; None before the first."""
 
     @property
+    def ahead(self) -> int:
+        """How many tokens answer before the new ones."""
+
+    @property
     def rows(self) -> int | None:
         """How many rows are remembered; None before the first pass."""
 
@@ -64,6 +68,7 @@ class _Forgetful:
     """Remembers nothing, for a stack and for each of its layers: the cache of training and of a single forward pass."""
 
     coordinates = None
+    ahead = 0
     rows = None
     recalls_the_past = False
 
@@ -189,6 +194,11 @@ class Cache:
     def length(self) -> int:
         """How many tokens are remembered."""
         return 0 if self.coordinates is None else self.coordinates.tokens
+
+    @property
+    def ahead(self) -> int:
+        """How many tokens answer before the new ones: remembered ones, or the zeros that a memory starts with."""
+        return self.blank if self.coordinates is None else self.length
 
     @property
     def recalls_the_past(self) -> bool:

@@ -156,9 +156,8 @@ class Model(nn.Module):
         queries, allowed = at, None if allowed is None else check_allowed(allowed, len(tokens))
         if not (targets is None and target_mapping is None and perm_mask is None):
             self._check_streams(None if targets is None and target_mapping is None else only)
-            remembered = 0 if memory.coordinates is None else memory.coordinates.tokens
             queries, allowed = two_streams(
-                *(at, remembered),
+                *(at, memory.ahead),
                 rows=len(tokens),
                 targets=targets,
                 target_mapping=target_mapping,
