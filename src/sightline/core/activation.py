@@ -70,6 +70,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 def activation(name: object) -> Callable[[Tensor], Tensor]:
     """The elementwise function of that name; raises ConfigError where there is none."""
-    if not isinstance(name, str) or name not in ACTIVATIONS:
+    if not isinstance(name, str):
+        raise ConfigError(f"activation={name!r} must be a name, such as 'gelu'")
+    if name not in ACTIVATIONS:
         raise ConfigError(f"activation={name!r} is not known; choose one of {', '.join(sorted(ACTIVATIONS))}")
     return ACTIVATIONS[name]
