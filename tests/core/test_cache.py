@@ -480,3 +480,9 @@ def test_no_gradient_reaches_the_past_but_its_projections_learn() -> None:
     stopped = gradients(lambda: layer(now, Sight(Causal(), second, second)))
     key = 2 + [name for name, _ in layer.named_parameters()].index("key.weight")
     assert not torch.allclose(found[key], stopped[key])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("length", [0, -1])
+def test_a_memory_of_nothing_is_refused_by_its_own_name(length: int) -> None:
+    with pytest.raises(ConfigError, match=f"^length={length} must be 1 or more, or None to keep all"):
+        Memory(length=length)

@@ -325,6 +325,8 @@ def Memory(*, length: int | None, reuse: int | None = None, start: Literal["empt
     """
     if start not in ("empty", "zeros"):
         raise ConfigError(f'start={start!r} is neither "empty" nor "zeros"')
+    if length is not None and length < 1:
+        raise ConfigError(f"length={length} must be 1 or more, or None to keep all; without a memory, pass no cache")
     if start == "zeros" and length is None:
         raise ConfigError('start="zeros" fills the memory, and length=None has no end; give it a length')
     blank = length if start == "zeros" and length is not None else 0
