@@ -65,6 +65,8 @@ WELL_KNOWN = (
     "gpt2-large",
     "gpt2-xl",
     "distilgpt2",
+    "xlnet-base-cased",
+    "xlnet-large-cased",
     "sentence-transformers/all-MiniLM-L6-v2",
     "transfo-xl/transfo-xl-wt103",
     "answerdotai/ModernBERT-base",
