@@ -3,14 +3,15 @@
 Shapes: B rows, T tokens.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.modernbert import modeling_modernbert
 from transformers.models.modernbert_decoder import modeling_modernbert_decoder
 
@@ -103,25 +104,36 @@ LM["xlnet"] = "XLNetLMHeadModel"
 PAD = 2  # an id that no drawn text holds
 
 
-def _rotated(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, unsqueeze_dim: int = 1) -> tuple[Tensor, Tensor]:
-    """transformers' rotary positions without rounding to float32 on the way."""
-    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
-    turn = modeling_modernbert.rotate_half
-    return query * cos + turn(query) * sin, key * cos + turn(key) * sin
+def _unrounded(module: ModuleType) -> dict[str, Callable[..., tuple[Tensor, Tensor]]]:
+    """Rotary positions and eager attention of a module of transformers, which in float64 do not round to float32.
 
+    transformers rounds both on the way whatever the type, and parity in float64 is judged to 1e-9. In other types
+    they are its own, untouched.
+    """
+    rotary, eager = module.apply_rotary_pos_emb, module.eager_attention_forward
 
-def _attended(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float, **rest: Any
-) -> tuple[Tensor, Tensor]:
-    """transformers' eager attention without dropout, and without rounding its weights to float32."""
-    scores = query @ key.transpose(2, 3) * scaling
-    weights = (scores if attention_mask is None else scores + attention_mask).softmax(-1)
-    return (weights @ value).transpose(1, 2).contiguous(), weights
+    def rotated(query: Tensor, key: Tensor, cos: Tensor, sin: Tensor, unsqueeze_dim: int = 1) -> tuple[Tensor, Tensor]:
+        if query.dtype != torch.float64:
+            return rotary(query, key, cos, sin, unsqueeze_dim=unsqueeze_dim)
+        cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+        turn = module.rotate_half
+        return query * cos + turn(query) * sin, key * cos + turn(key) * sin
+
+    def attended(
+        layer: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, scaling: float,
+        **rest: Any,
+    ) -> tuple[Tensor, Tensor]:  # fmt: skip
+        if query.dtype != torch.float64:
+            return eager(layer, query, key, value, attention_mask, scaling=scaling, **rest)
+        scores = query @ key.transpose(2, 3) * scaling
+        weights = (scores if attention_mask is None else scores + attention_mask).softmax(-1)
+        return (weights @ value).transpose(1, 2).contiguous(), weights
+
+    return {"apply_rotary_pos_emb": rotated, "eager_attention_forward": attended}
 
 
 for _module in (modeling_modernbert, modeling_modernbert_decoder):
-    # It rounds both to float32 in a float64 model too, where parity is judged to 1e-9; in float32 these are its own.
-    _module.apply_rotary_pos_emb, _module.eager_attention_forward = _rotated, _attended  # type: ignore[attr-defined]
+    vars(_module).update(_unrounded(_module))
 
 
 def reference(

@@ -145,7 +145,7 @@ class Words(nn.Module):
     def matrix(self) -> Tensor:
         """(words, E)."""
         (tied,) = self.tied
-        return tied.weight if tied is not None else self.weight  # type: ignore[return-value]
+        return tied.weight if tied is not None else self.get_parameter("weight")
 
 
 class AdaptiveSoftmax(nn.Module):

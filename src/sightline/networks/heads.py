@@ -60,7 +60,7 @@ class LMHead(nn.Module):
     def matrix(self) -> Tensor:
         """(V, W)."""
         (tied,) = self.tied
-        return tied.weight if tied is not None else self.weight  # type: ignore[return-value]
+        return tied.weight if tied is not None else self.get_parameter("weight")
 
     def forward(self, hidden: Tensor, at: Coordinates | None = None) -> Tensor:
         hidden = hidden if self.transform is None else self.transform(hidden)

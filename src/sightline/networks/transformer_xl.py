@@ -151,15 +151,16 @@ class RelativeScores(nn.Module):
         self.positions = RelativePositions(
             config.width, heads=heads, head_width=width, clamp=config.clamp_length, dropout=config.dropout
         )
-        self.own = Biases(heads, width) if shared is None else None
-        self.shared = (shared,)  # in a tuple: they belong to the network, not to the layer
+        self.own: Biases | None = None
+        if shared is None:
+            shared = self.own = Biases(heads, width)
+        self.used = (shared,)  # in a tuple: what is shared belongs to the network, not to the layer
         self.scale = width**-0.5
 
     @property
     def biases(self) -> Biases:
         """u and v."""
-        (shared,) = self.shared
-        return shared if shared is not None else self.own  # type: ignore[return-value]
+        return self.used[0]
 
     def forward(self, query: Tensor, sight: Sight) -> tuple[Tensor, Tensor]:
         """query (B, H, Q, D) → the query that meets the keys' content, alike, and scores (B, H, Q, K)."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from sightline.core.mask import Bidirectional, Mask
+from sightline.core.mask import Bidirectional
 from sightline.networks.bert import Bert, BertConfig
 from sightline.networks.heads import Pooler, SequenceHead
-from sightline.weights.heads import masked_lm, span, tagger
+from sightline.weights.heads import by_head, masked_lm, span, tagger
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
 
 
@@ -39,16 +39,6 @@ def _layer_names(config: BertConfig) -> tuple[Name, ...]:
 def _classifier(config: BertConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
     pooler = Pooler(config.width, "relu")
     return SequenceHead(config.width, labels, pooler=pooler, dropout=config.classifier_dropout)
-
-
-def _architecture(heads: frozenset[str], mask: Mask) -> str:
-    choices = (
-        ({"classifier"}, "DistilBertForSequenceClassification"),
-        ({"tagger"}, "DistilBertForTokenClassification"),
-        ({"span"}, "DistilBertForQuestionAnswering"),
-        ({"lm"}, "DistilBertForMaskedLM"),
-    )
-    return next((name for needed, name in choices if needed <= heads), "DistilBertModel")
 
 
 def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +76,13 @@ DISTILBERT = Layout(
         tagger("DistilBertForTokenClassification"),
         span("DistilBertForQuestionAnswering"),
     ),
-    architecture=_architecture,
+    architecture=by_head(
+        "DistilBertModel",
+        classifier="DistilBertForSequenceClassification",
+        tagger="DistilBertForTokenClassification",
+        span="DistilBertForQuestionAnswering",
+        lm="DistilBertForMaskedLM",
+    ),
     fields={
         "vocab_size": "vocabulary",
         "dim": "width",

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
-from sightline.core.mask import Causal, Mask
-from sightline.networks.embedding import token_embedding
+from sightline.core.mask import Causal
 from sightline.networks.gpt2 import Gpt2, Gpt2Config
-from sightline.networks.heads import LMHead, SequenceHead
-from sightline.weights.heads import span, tagger
-from sightline.weights.layout import HeadLayout, Layout, Name, pair
+from sightline.weights.heads import by_head, plain_lm, scored, span, tagger
+from sightline.weights.layout import Layout, Name, pair
 
 
 def _names(config: Gpt2Config) -> tuple[Name, ...]:
@@ -37,32 +33,9 @@ def _layer_names(config: Gpt2Config) -> tuple[Name, ...]:
     )
 
 
-def _lm_names(config: Gpt2Config) -> tuple[Name, ...]:
-    return () if config.tied else (Name("lm_head.weight", ("heads.lm.weight",)),)
-
-
-def _lm(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    tied = token_embedding(network) if config.tied else None
-    return LMHead(config.width, config.vocabulary, tied=tied, transform=None, bias=False)
-
-
-def _classifier(config: Gpt2Config, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    return SequenceHead(config.width, labels, pooler=None, bias=False)
-
-
 def _implied(config: Gpt2Config, heads: frozenset[str]) -> frozenset[str]:
     """A tied LM head is the embedding; it is there unless the checkpoint was made for something else."""
     return frozenset({"lm"}) if config.tied and not heads else frozenset()
-
-
-def _architecture(heads: frozenset[str], mask: Mask) -> str:
-    choices = (
-        ({"classifier"}, "GPT2ForSequenceClassification"),
-        ({"tagger"}, "GPT2ForTokenClassification"),
-        ({"span"}, "GPT2ForQuestionAnswering"),
-        ({"lm"}, "GPT2LMHeadModel"),
-    )
-    return next((name for needed, name in choices if needed <= heads), "GPT2Model")
 
 
 def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
@@ -82,25 +55,19 @@ GPT2 = Layout(
     names=_names,
     per_layer=_layer_names,
     heads=(
-        HeadLayout(
-            name="lm",
-            names=_lm_names,
-            markers=("lm_head.weight",),
-            architectures=("GPT2LMHeadModel", "GPT2DoubleHeadsModel"),
-            build=_lm,
-        ),
-        HeadLayout(
-            name="classifier",
-            names=lambda config: (Name("score.weight", ("heads.classifier.output.weight",)),),
-            markers=("score.weight",),
-            architectures=("GPT2ForSequenceClassification",),
-            build=_classifier,
-        ),
+        plain_lm("lm_head", ("GPT2LMHeadModel", "GPT2DoubleHeadsModel"), bias=False),
+        scored("GPT2ForSequenceClassification"),
         tagger("GPT2ForTokenClassification"),
         span("GPT2ForQuestionAnswering"),
     ),
     implied=_implied,
-    architecture=_architecture,
+    architecture=by_head(
+        "GPT2Model",
+        classifier="GPT2ForSequenceClassification",
+        tagger="GPT2ForTokenClassification",
+        span="GPT2ForQuestionAnswering",
+        lm="GPT2LMHeadModel",
+    ),
     fields={
         "vocab_size": "vocabulary",
         "n_embd": "width",

@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import nn
 
-from sightline.core.mask import Bidirectional, Causal, Mask
+from sightline.core.mask import Bidirectional, Causal
 from sightline.errors import CheckpointError
 from sightline.networks.embedding import token_embedding
 from sightline.networks.heads import LMHead, Pooler, SequenceHead, TokenHead, Transform
 from sightline.networks.modernbert import EVERY, ModernBert, ModernBertConfig
+from sightline.weights.heads import by_head
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
 
 BASES = {"full_attention": ("global_rope_theta", 160_000.0), "sliding_attention": ("local_rope_theta", 10_000.0)}
@@ -138,22 +139,6 @@ def _of_tokens(name: str, architecture: str) -> HeadLayout:
     return HeadLayout(name=name, names=names, markers=markers, architectures=(architecture,), build=build)
 
 
-def _architecture(heads: frozenset[str], mask: Mask) -> str:
-    choices = (
-        ("classifier", "ModernBertForSequenceClassification"),
-        ("tagger", "ModernBertForTokenClassification"),
-        ("span", "ModernBertForQuestionAnswering"),
-        ("lm", "ModernBertForMaskedLM"),
-    )
-    return next((name for head, name in choices if head in heads), "ModernBertModel")
-
-
-def _decoder_architecture(heads: frozenset[str], mask: Mask) -> str:
-    if "classifier" in heads:
-        return "ModernBertDecoderForSequenceClassification"
-    return "ModernBertDecoderForCausalLM" if "lm" in heads else "ModernBertDecoderModel"
-
-
 # Configuration
 
 
@@ -273,7 +258,13 @@ MODERNBERT = Layout(
         _of_tokens("tagger", "ModernBertForTokenClassification"),
         _of_tokens("span", "ModernBertForQuestionAnswering"),
     ),
-    architecture=_architecture,
+    architecture=by_head(
+        "ModernBertModel",
+        classifier="ModernBertForSequenceClassification",
+        tagger="ModernBertForTokenClassification",
+        span="ModernBertForQuestionAnswering",
+        lm="ModernBertForMaskedLM",
+    ),
     refused=("ModernBertForMultipleChoice",),
     fields=FIELDS,
     adapted=frozenset(
@@ -301,7 +292,11 @@ MODERNBERT_DECODER = replace(
         _lm("lm_head", "ModernBertDecoderForCausalLM"),
         _classifier("ModernBertDecoderForSequenceClassification", always_biased=False),
     ),
-    architecture=_decoder_architecture,
+    architecture=by_head(
+        "ModernBertDecoderModel",
+        classifier="ModernBertDecoderForSequenceClassification",
+        lm="ModernBertDecoderForCausalLM",
+    ),
     inert=MODERNBERT.inert | {"sliding_window"},
     adapt_read=_read_decoder,
     adapt_write=_write_decoder,

@@ -12,12 +12,12 @@ from typing import Any
 from torch import nn
 
 from sightline.core.linear import Linear
-from sightline.core.mask import Causal, Mask
+from sightline.core.mask import Causal
 from sightline.errors import CheckpointError
 from sightline.networks.adaptive import AdaptiveEmbedding, AdaptiveSoftmax
 from sightline.networks.embedding import TokenEmbedding
-from sightline.networks.heads import SequenceHead
 from sightline.networks.transformer_xl import TransformerXL, TransformerXLConfig
+from sightline.weights.heads import by_head, scored
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
 
 MOST_CLUSTERS = 16  # more than any vocabulary is cut into
@@ -97,18 +97,6 @@ def _lm(config: TransformerXLConfig, network: nn.Module, heads: Mapping[str, nn.
     )
 
 
-def _classifier(
-    config: TransformerXLConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int
-) -> nn.Module:
-    return SequenceHead(config.width, labels, pooler=None, bias=False)
-
-
-def _architecture(heads: frozenset[str], mask: Mask) -> str:
-    if "classifier" in heads:
-        return "TransfoXLForSequenceClassification"
-    return "TransfoXLLMHeadModel" if "lm" in heads else "TransfoXLModel"
-
-
 def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
     """Their numbers that mean none, or the usual, are None here."""
     defaults = TransformerXLConfig()
@@ -167,15 +155,9 @@ TRANSFORMER_XL = Layout(
             architectures=("TransfoXLLMHeadModel",),
             build=_lm,
         ),
-        HeadLayout(
-            name="classifier",
-            names=lambda config: (Name("score.weight", ("heads.classifier.output.weight",)),),
-            markers=("score.weight",),
-            architectures=("TransfoXLForSequenceClassification",),
-            build=_classifier,
-        ),
+        scored("TransfoXLForSequenceClassification"),
     ),
-    architecture=_architecture,
+    architecture=by_head("TransfoXLModel", classifier="TransfoXLForSequenceClassification", lm="TransfoXLLMHeadModel"),
     fields={
         "vocab_size": "vocabulary",
         "d_model": "width",

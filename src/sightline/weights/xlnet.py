@@ -9,10 +9,9 @@ from torch import nn
 
 from sightline.core.mask import Bidirectional, Causal, Mask, SlidingWindow
 from sightline.errors import CheckpointError
-from sightline.networks.embedding import token_embedding
-from sightline.networks.heads import POOLINGS, LMHead, Pooler, SequenceHead, TokenHead
+from sightline.networks.heads import POOLINGS, Pooler, SequenceHead
 from sightline.networks.xlnet import Xlnet, XlnetConfig
-from sightline.weights.heads import span
+from sightline.weights.heads import by_head, plain_lm, span, tagger
 from sightline.weights.layout import HeadLayout, Layout, Name, pair
 
 
@@ -48,16 +47,6 @@ def _layer_names(config: XlnetConfig) -> tuple[Name, ...]:
     )
 
 
-def _lm_names(config: XlnetConfig) -> tuple[Name, ...]:
-    weight, bias = pair("lm_loss", "heads.lm")
-    return (bias,) if config.tied else (weight, bias)
-
-
-def _lm(config: XlnetConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    tied = token_embedding(network) if config.tied else None
-    return LMHead(config.width, config.vocabulary, tied=tied, transform=None, bias=True)
-
-
 def _classifier_names(config: XlnetConfig) -> tuple[Name, ...]:
     dense = pair("sequence_summary.summary", "heads.classifier.pooler.dense") if config.summary_dense else ()
     return (*dense, *pair("logits_proj", "heads.classifier.output"))
@@ -68,20 +57,6 @@ def _classifier(config: XlnetConfig, network: nn.Module, heads: Mapping[str, nn.
     return SequenceHead(
         config.width, labels, pooler=pooler, usual_pooling=config.summary, dropout=config.classifier_dropout
     )
-
-
-def _tagger(config: XlnetConfig, network: nn.Module, heads: Mapping[str, nn.Module], labels: int) -> nn.Module:
-    return TokenHead(config.width, labels)
-
-
-def _architecture(heads: frozenset[str], mask: Mask) -> str:
-    choices = (
-        ({"classifier"}, "XLNetForSequenceClassification"),
-        ({"tagger"}, "XLNetForTokenClassification"),
-        ({"span"}, "XLNetForQuestionAnsweringSimple"),
-        ({"lm"}, "XLNetLMHeadModel"),
-    )
-    return next((name for needed, name in choices if needed <= heads), "XLNetModel")
 
 
 def _read(theirs: Mapping[str, Any], ours: dict[str, Any]) -> dict[str, Any]:
@@ -137,13 +112,7 @@ XLNET = Layout(
     names=_names,
     per_layer=_layer_names,
     heads=(
-        HeadLayout(
-            name="lm",
-            names=_lm_names,
-            markers=("lm_loss.bias",),
-            architectures=("XLNetLMHeadModel",),
-            build=_lm,
-        ),
+        plain_lm("lm_loss", ("XLNetLMHeadModel",), bias=True),
         HeadLayout(
             name="classifier",
             names=_classifier_names,
@@ -151,16 +120,16 @@ XLNET = Layout(
             architectures=("XLNetForSequenceClassification",),
             build=_classifier,
         ),
-        HeadLayout(
-            name="tagger",
-            names=lambda config: pair("classifier", "heads.tagger.output"),
-            markers=("classifier.weight",),
-            architectures=("XLNetForTokenClassification",),
-            build=_tagger,
-        ),
+        tagger("XLNetForTokenClassification", dropped=False),
         span("XLNetForQuestionAnsweringSimple"),
     ),
-    architecture=_architecture,
+    architecture=by_head(
+        "XLNetModel",
+        classifier="XLNetForSequenceClassification",
+        tagger="XLNetForTokenClassification",
+        span="XLNetForQuestionAnsweringSimple",
+        lm="XLNetLMHeadModel",
+    ),
     refused=("XLNetForMultipleChoice", "XLNetForQuestionAnswering"),
     fields={
         "vocab_size": "vocabulary",
