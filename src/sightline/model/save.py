@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import CheckpointError
 from sightline.model.heads import sequence_head
-from sightline.text.tokenizer_files import save_tokenizer
-from sightline.weights.files import save_tensors, write_json
+from sightline.text.tokenizer_files import SENTENCEPIECE, contents
+from sightline.weights.files import json_writer, tensor_change
 from sightline.weights.hub import TOKENIZER_FILES
 from sightline.weights.read import spell
-from sightline.weights.sentence_transformers import write_embedding_defaults
+from sightline.weights.replace import Writer, replace_files
+from sightline.weights.sentence_transformers import embedding_files
 
 if TYPE_CHECKING:
     from sightline.model.model import Model
+
+CONFIG = "config.json"
 
 # What may have become untrue, and what points to code or to a number format that the new folder does not hold.
 _STALE = (
@@ -80,9 +84,10 @@ def _config(model: Model, heads: frozenset[str]) -> dict[str, Any]:
 
 
 def save(model: Model, folder: Path) -> Path:
-    """Write `model` into `folder`, made if need be; files appear whole or not at all.
+    """Write `model` into `folder`, made if need be: all of its files or, where one cannot be written, none.
 
-    config.json comes last: a new folder in which something is missing has none, and nobody opens it by mistake.
+    config.json goes first and comes last: a folder that a crash left between two models has none, and nobody opens it
+    by mistake.
     """
     if folder.exists() and not folder.is_dir():
         raise CheckpointError(f"cannot save into {folder}: it is a file; name a folder")
@@ -91,23 +96,25 @@ def save(model: Model, folder: Path) -> Path:
     except OSError as error:
         raise CheckpointError(f"cannot make the folder {folder}: {error.strerror}") from error
     heads = frozenset(model.heads)
-    save_tensors(folder, spell(model, model.layout, model.config, heads))
-    try:
-        if model.tokenizer is not None:
-            save_tokenizer(model.tokenizer, folder)
-        if model.embedding is not None:
-            write_embedding_defaults(folder, model.embedding, model.config.width)
-        _remove_earlier(model, folder)
-    except OSError as error:
-        raise CheckpointError(f"cannot write into {folder}: {error.strerror}") from error
-    write_json(folder / "config.json", _config(model, heads))
+    tensors = tensor_change(folder, spell(model, model.layout, model.config, heads))
+    tokenizer = {} if model.tokenizer is None else contents(model.tokenizer)
+    writers: dict[str, Writer] = {
+        **tensors.writers,
+        **{name: partial(Path.write_bytes, data=content) for name, content in tokenizer.items()},
+        **({} if model.embedding is None else embedding_files(model.embedding, model.config.width)),
+        CONFIG: json_writer(_config(model, heads)),
+    }
+    replace_files(
+        folder,
+        writers,
+        remove_before={CONFIG, *tensors.remove_before},
+        remove_after=tensors.remove_after | _earlier(model) - writers.keys(),
+    )
     return folder
 
 
-def _remove_earlier(model: Model, folder: Path) -> None:
-    """Take away what an earlier model left in the folder and this one would be read with."""
-    stale = ["generation_config.json"]  # its end tokens, which came first, are in config.json now
-    stale += [] if model.tokenizer is not None else TOKENIZER_FILES
-    stale += [] if model.embedding is not None else ["modules.json", "sentence_bert_config.json"]
-    for name in stale:
-        (folder / name).unlink(missing_ok=True)
+def _earlier(model: Model) -> set[str]:
+    """Files that an earlier model may have left in the folder, and that this one would be read with."""
+    stale = {"generation_config.json"}  # its end tokens, which came first, are in config.json now
+    stale |= {SENTENCEPIECE} if model.tokenizer is not None else set(TOKENIZER_FILES)
+    return stale | {"modules.json", "sentence_bert_config.json"}

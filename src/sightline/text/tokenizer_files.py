@@ -16,6 +16,8 @@ from sightline.text.tokenizer_families import BY_MODEL_TYPE, names_of
 from sightline.text.tokenizer_settings import Settings, build_from, read_settings
 from sightline.text.vocabulary_files import open_backend
 
+SENTENCEPIECE = "spiece.model"
+
 
 def _add_tokens(backend: tokenizers.Tokenizer, settings: Settings, path: Path) -> None:
     """Register the tokens that the files list beside the vocabulary, with their flags."""
@@ -74,24 +76,23 @@ def load_tokenizer(folder: Path, *, model_type: str | None = None) -> Tokenizer:
     )
 
 
-def _write(path: Path, content: str | bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     """Write a whole file or none: a reader never meets half of it."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        part.write_bytes(content.encode() if isinstance(content, str) else content)
+        part.write_bytes(content)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json` into `folder`.
+def contents(tokenizer: Tokenizer) -> dict[str, bytes]:
+    """The files that a tokenizer is saved in, by name: `tokenizer.json`, `tokenizer_config.json`,
+    `special_tokens_map.json`, and `spiece.model` for one that was made from a sentencepiece model.
 
-    A tokenizer that was made from a sentencepiece model leaves that beside them, as `spiece.model`.
     transformers' `AutoTokenizer` opens the folder and gives the same ids. It does so through its class that reads
     `tokenizer.json` as it is: a family's own class would build the steps anew, from defaults.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     added = tokenizer.backend.get_added_tokens_decoder()
     names = tokenizer.special.names
     extra = [token.content for token in added.values() if token.special and token.content not in names.values()]
@@ -110,10 +111,20 @@ def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         "added_tokens_decoder": {id: {flag: getattr(token, flag) for flag in flags} for id, token in added.items()},
     }
     roles = {f"{role}_token": token for role, token in names.items()}
-    _write(folder / "tokenizer.json", tokenizer.backend.to_str())
-    _write(folder / "tokenizer_config.json", json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    if tokenizer.sentencepiece is not None:
-        _write(folder / "spiece.model", tokenizer.sentencepiece.content)
-    else:
-        (folder / "spiece.model").unlink(missing_ok=True)  # of another tokenizer
-    _write(folder / "special_tokens_map.json", json.dumps(roles, indent=2, ensure_ascii=False) + "\n")
+    texts = {
+        "tokenizer.json": tokenizer.backend.to_str(),
+        "tokenizer_config.json": json.dumps(config, indent=2, ensure_ascii=False) + "\n",
+        "special_tokens_map.json": json.dumps(roles, indent=2, ensure_ascii=False) + "\n",
+    }
+    source = {} if tokenizer.sentencepiece is None else {SENTENCEPIECE: tokenizer.sentencepiece.content}
+    return {**{name: text.encode() for name, text in texts.items()}, **source}
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write a tokenizer's files into `folder`, made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = contents(tokenizer)
+    for name, content in files.items():
+        _write(folder / name, content)
+    if SENTENCEPIECE not in files:
+        (folder / SENTENCEPIECE).unlink(missing_ok=True)  # of another tokenizer

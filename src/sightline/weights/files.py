@@ -22,9 +22,10 @@ from torch import Tensor
 from sightline.errors import CheckpointError
 from sightline.weights.damage import DTYPES, INDEX, SHARD, SINGLE, no_weights, quoted
 from sightline.weights.formats import PickleFile, SafetensorsFile, TensorFile
-from sightline.weights.replace import replace_files, write_error
+from sightline.weights.replace import Change, Writer, replace_files, write_error
 
 MEBIBYTE = 2**20
+LARGEST_SHARD = 5_000_000_000  # bytes
 
 
 def read_json(path: str | os.PathLike[str], *, largest: int = 64 * MEBIBYTE) -> dict[str, Any]:
@@ -55,25 +56,26 @@ def read_json(path: str | os.PathLike[str], *, largest: int = 64 * MEBIBYTE) -> 
     return value
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+def json_writer(value: Mapping[str, Any] | list[Any]) -> Writer:
+    """What writes `value` as JSON to the path that it is handed, two spaces deep, ending in a newline.
 
-
-def _json_text(value: Mapping[str, Any] | list[Any]) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    Raises ValueError or TypeError at once for what JSON has no form for (NaN included).
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return partial(Path.write_text, data=text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: str | os.PathLike[str], value: Mapping[str, Any] | list[Any]) -> None:
-    """Write `value` as JSON, two spaces deep, ending in a newline; whole or not at all.
+    """Write `value` as JSON; whole or not at all.
 
     Raises `CheckpointError` when it cannot be written, or holds what JSON has no form for (NaN included).
     """
     path = Path(path)
     try:
-        text = _json_text(value)
+        writer = json_writer(value)
     except (ValueError, TypeError) as error:
         raise CheckpointError(f"cannot write {path}: {error}") from error
-    replace_files(path.parent, {path.name: partial(_write_text, text=text)})
+    replace_files(path.parent, {path.name: writer})
 
 
 class Tensors(Mapping[str, Tensor]):
@@ -202,17 +204,12 @@ def _shards(tensors: Mapping[str, Tensor], max_shard_bytes: int) -> list[dict[st
     return parts
 
 
-def save_tensors(
-    folder: str | os.PathLike[str], tensors: Mapping[str, Tensor], *, max_shard_bytes: int = 5_000_000_000
-) -> None:
-    """Write tensors into `folder` (made if need be) as `model.safetensors`, or as several files of at most
-    `max_shard_bytes` with an index; an earlier model in that folder is replaced only once the new one is on the disk.
+def tensor_change(folder: Path, tensors: Mapping[str, Tensor], *, max_shard_bytes: int = LARGEST_SHARD) -> Change:
+    """What puts tensors into `folder` as `model.safetensors`, or as several files of at most `max_shard_bytes` with an
+    index, and takes an earlier model's away.
 
-    Raises `CheckpointError` when a tensor has no data of its own (meta, sparse) or a file cannot be written.
-
-        save_tensors("folder", {"weight": torch.ones(2, 3)})
+    Raises `CheckpointError` when a tensor has no data of its own (meta, sparse).
     """
-    folder = Path(folder)
     _check_savable(tensors)
     parts = _shards(tensors, max_shard_bytes)
     try:
@@ -221,8 +218,7 @@ def save_tensors(
         raise write_error(folder, error) from error
     if len(parts) == 1:
         # The single file goes before an index when a folder is read, so the old parts may stay until it is there.
-        replace_files(folder, {SINGLE: partial(_write_tensors, tensors=parts[0])}, remove_after={INDEX, *old_parts})
-        return
+        return Change({SINGLE: partial(_write_tensors, tensors=parts[0])}, remove_after=frozenset({INDEX, *old_parts}))
     named = {f"model-{i:05d}-of-{len(parts):05d}.safetensors": part for i, part in enumerate(parts, start=1)}
     index = {
         "metadata": {"total_size": sum(tensor.nbytes for tensor in tensors.values())},
@@ -230,9 +226,23 @@ def save_tensors(
     }
     writers = {file_name: partial(_write_tensors, tensors=part) for file_name, part in named.items()}
     # An old index goes first: it must never describe a mixture of old and new parts.
-    replace_files(
-        folder,
-        {**writers, INDEX: partial(_write_text, text=_json_text(index))},
-        remove_before={INDEX},
-        remove_after={SINGLE, *(old_parts - named.keys())},
+    return Change(
+        {**writers, INDEX: json_writer(index)},
+        remove_before=frozenset({INDEX}),
+        remove_after=frozenset({SINGLE, *(old_parts - named.keys())}),
     )
+
+
+def save_tensors(
+    folder: str | os.PathLike[str], tensors: Mapping[str, Tensor], *, max_shard_bytes: int = LARGEST_SHARD
+) -> None:
+    """Write tensors alone into `folder` (made if need be); an earlier model in that folder is replaced only once the
+    new one is on the disk.
+
+    Raises `CheckpointError` when a tensor has no data of its own (meta, sparse) or a file cannot be written.
+
+        save_tensors("folder", {"weight": torch.ones(2, 3)})
+    """
+    folder = Path(folder)
+    change = tensor_change(folder, tensors, max_shard_bytes=max_shard_bytes)
+    replace_files(folder, change.writers, remove_before=change.remove_before, remove_after=change.remove_after)

@@ -9,11 +9,24 @@ import re
 import secrets
 import stat
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from sightline.errors import CheckpointError
+
+Writer = Callable[[Path], object]
+"""Writes a file to the path that it is handed."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What `replace_files` is to do in a folder."""
+
+    writers: Mapping[str, Writer]
+    remove_before: frozenset[str] = frozenset()
+    remove_after: frozenset[str] = frozenset()
 
 
 def write_error(path: Path, error: Exception) -> CheckpointError:
@@ -40,16 +53,17 @@ def _flush_folder(folder: Path) -> None:
 
 def replace_files(
     folder: Path,
-    writers: Mapping[str, Callable[[Path], object]],
+    writers: Mapping[str, Writer],
     *,
     remove_before: Collection[str] = (),
     remove_after: Collection[str] = (),
 ) -> None:
     """Write the files of one folder, all or none.
 
-    `writers` gives, for each file name in the order in which the files shall appear, a function that writes the path
-    it is handed. Once all are on the disk, the files of `remove_before` go, the new ones take their places, the files
-    of `remove_after` go. Raises `CheckpointError` naming the file that could not be written.
+    `writers` gives, for each file name ("1_Pooling/config.json" too) in the order in which the files shall appear, a
+    function that writes the path it is handed. Once all are on the disk, the files of `remove_before` go, the new ones
+    take their places, the files of `remove_after` go. Raises `CheckpointError` naming the file that could not be
+    written.
 
         replace_files(folder, {"a.txt": lambda path: path.write_text("whole")})
     """
@@ -58,7 +72,9 @@ def replace_files(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, write in writers.items():
-            temporary = temporaries[name] = folder / f".{name}.{secrets.token_hex(4)}.part"
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            temporary = temporaries[name] = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
             temporary.touch(exist_ok=False)
             mode = stat.S_IMODE(temporary.stat().st_mode)  # what the user's umask allows; safetensors would leave 0600
             write(temporary)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import CheckpointError
-from sightline.weights.files import read_json, write_json
+from sightline.weights.files import json_writer, read_json
+from sightline.weights.replace import Writer
 
 _MODES = {
     "pooling_mode_cls_token": "cls",
@@ -109,17 +110,16 @@ def read_embedding_defaults(folder: Path) -> EmbeddingDefaults | None:
     return EmbeddingDefaults(pooling=pooling, normalize=normalize, max_length=length)
 
 
-def write_embedding_defaults(folder: Path, defaults: EmbeddingDefaults, width: int) -> None:
-    """The same files, so that sentence-transformers opens the folder."""
+def embedding_files(defaults: EmbeddingDefaults, width: int) -> dict[str, Writer]:
+    """What writes the same files, so that sentence-transformers opens the folder."""
     kinds = [("", "Transformer"), ("1_Pooling", "Pooling"), *([("2_Normalize", "Normalize")] * defaults.normalize)]
     modules = [
         {"idx": index, "name": str(index), "path": path, "type": f"sentence_transformers.models.{kind}"}
         for index, (path, kind) in enumerate(kinds)
     ]
-    (folder / "1_Pooling").mkdir(exist_ok=True)
     pooling = {name: mode == defaults.pooling for name, mode in _MODES.items()}
-    write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **pooling})
-    if defaults.normalize:
-        (folder / "2_Normalize").mkdir(exist_ok=True)
-    write_json(folder / "sentence_bert_config.json", {"max_seq_length": defaults.max_length, "do_lower_case": False})
-    write_json(folder / "modules.json", modules)
+    return {
+        "1_Pooling/config.json": json_writer({"word_embedding_dimension": width, **pooling}),
+        "sentence_bert_config.json": json_writer({"max_seq_length": defaults.max_length, "do_lower_case": False}),
+        "modules.json": json_writer(modules),
+    }
