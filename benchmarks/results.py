@@ -96,7 +96,7 @@ DATASETS = {
         title="AG News",
         about="which of four sections is a news item from? 10,000 training rows; the official test rows",
         read=_agnews,
-        options=("--passes", "2"),
+        options=("--passes", "1"),
     ),
     "trec": Dataset(
         title="TREC",
@@ -108,21 +108,21 @@ DATASETS = {
         title="SMS spam",
         about="is a text message spam? Split at random",
         read=_sms,
-        options=("--passes", "3"),
+        options=("--passes", "2"),
     ),
     "stsb": Dataset(
         title="STS-B",
         about="how alike are two sentences, 0 to 5? A regression; GLUE's dev rows as test",
         read=_glue("STS-B", ("sentence1", "sentence2"), "score"),
         pair=True,
-        options=("--kind", "numbers", "--passes", "3"),
+        options=("--kind", "numbers", "--passes", "2"),
     ),
     "mrpc": Dataset(
         title="MRPC",
         about="do two sentences say the same? GLUE's dev rows as test",
         read=_glue("MRPC", ("#1 String", "#2 String"), "Quality"),
         pair=True,
-        options=("--passes", "3"),
+        options=("--passes", "2"),
     ),
     "rte": Dataset(
         title="RTE",

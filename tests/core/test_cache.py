@@ -5,6 +5,7 @@ Shapes: B rows, T tokens, W width.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 import torch
@@ -332,6 +333,21 @@ def test_rows_that_do_not_fit_are_refused() -> None:
     run(torch.tensor([[1], [2]]), Coordinates.consecutive(1), Causal(), cache)
     with pytest.raises(InputError, match="the cache holds 2 rows and 1 came; expand or reorder it first"):
         run(torch.tensor([[1]]), Coordinates.consecutive(1, start=1), Causal(), cache)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("make", [KeyValueCache, lambda: Memory(length=4)])
+def test_another_type_is_refused(make: Callable[[], Cache]) -> None:
+    """A model that was cast meanwhile would else be answered by rounded states, or by an error about matrices."""
+    cache, tokens = make(), torch.randn(1, 1, 4)
+    for dtype, start in ((torch.float64, 0), (torch.float32, 1)):
+        cache.announce(Coordinates.consecutive(1, start=start))
+        layer, new = cache.layer(0), tokens.to(dtype)
+        if start == 0:
+            layer.extend(partial(tuple, (layer.recall(new)[:, None], new[:, None])))
+            continue
+        with pytest.raises(InputError, match=r"torch\.float64 on cpu and torch\.float32 on cpu came; make a new one"):
+            layer.extend(partial(tuple, (layer.recall(new)[:, None], new[:, None])))
 
 
 def test_sizes_that_cannot_be_are_refused() -> None:

@@ -225,6 +225,22 @@ def test_zeros_are_remembered_until_text_has_taken_their_place() -> None:
     assert memory.coordinates.position.tolist() == [[2, 3, 4, 5]]
 
 
+@torch.no_grad()
+def test_zeros_belong_to_the_document_that_comes_first() -> None:
+    """However documents are numbered, and before padding too."""
+    model, ids = xl(), IDS[:, :5]
+    numbered = [torch.tensor([[first] * 3 + [first + 1] * 2]) for first in (0, 1, 7)]
+    expected, *others = (
+        model(ids, documents=each, cache=Memory(length=4, start="zeros")).last_hidden_state for each in numbered
+    )
+    assert apart(expected, model(ids, documents=numbered[0]).last_hidden_state) > 1e-3
+    assert all(apart(other, expected) == 0 for other in others)
+    real = torch.tensor([[0, 0, 1, 1, 1]]).expand(2, -1)
+    padded = model(ids, real, documents=real * 3, cache=Memory(length=4, start="zeros")).last_hidden_state
+    alone = model(ids[:, 2:], cache=Memory(length=4, start="zeros")).last_hidden_state
+    assert apart(padded[:, 2:], alone) < CLOSE
+
+
 def test_starts_that_there_are_not() -> None:
     with pytest.raises(ConfigError, match=r'start=\'ones\' is neither "empty" nor "zeros"'):
         Memory(length=4, start="ones")  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from sightline.app.stopping import stoppable
 from sightline.app.tune_board import board
 from sightline.app.tune_request import CHECKPOINTS, MADE, NEW, TRAINING, Request, check_out, check_same
 from sightline.errors import CheckpointError, ConfigError
+from sightline.model.model import tokenizer_of
 from sightline.weights.alone import LOCK, alone
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _say_how_to_go_on(request: Request, saved: str) -> None:
 def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float) -> dict[str, Any]:
     """Judge the model on test, save it, say how it was made; the checkpoints are then no longer needed."""
     from sightline.tasks.answers import answers
-    from sightline.tasks.encode import encode, tokenizer_of
+    from sightline.tasks.encode import encode
     from sightline.tasks.made import made
     from sightline.tasks.metrics import scores
     from sightline.weights.files import write_json

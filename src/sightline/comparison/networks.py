@@ -28,9 +28,9 @@ from sightline.comparison.plan import BATCH_ROWS, LEARNING_RATES, Cost, Plan
 from sightline.comparison.rows import Rows
 from sightline.model.heads import with_classifier
 from sightline.model.load import build, load
-from sightline.model.model import Model
+from sightline.model.model import Model, tokenizer_of
 from sightline.tasks.classify import ModelClassifier
-from sightline.tasks.encode import longest, tokenizer_of
+from sightline.tasks.encode import longest
 from sightline.tasks.finetune import FinetuneProgress, Finetuning
 from sightline.tasks.finetune_config import FinetuneConfig
 from sightline.tasks.fresh import is_endless, part_pairs, positions_for, reads, token_counts, tokenizer_for

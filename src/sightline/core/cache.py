@@ -135,6 +135,7 @@ class _MemoryLayer:
         self.store, self.keep, self.taken, self.blank = store, keep, taken, blank
 
     def recall(self, hidden: Tensor) -> Tensor:
+        self.store.check(hidden)
         blank = hidden.new_zeros(len(hidden), self.blank, hidden.shape[-1])
         joined = torch.cat([*self.store.kept(), blank, hidden], dim=1)
         self.store.append((torch.cat([blank, hidden[:, : self.taken].detach()], dim=1),))

@@ -145,12 +145,19 @@ class Coordinates:
         )
 
     def before(self, tokens: int) -> Coordinates:
-        """Coordinates of `tokens` real tokens that each row goes on from: the positions before its first, segment 0."""
+        """Coordinates of `tokens` real tokens that each row goes on from: the positions before its first, segment 0, of
+        the document of its first real one."""
         steps = torch.arange(-tokens, 0, device=self.position.device)
         rank = None if self.rank is None else torch.zeros_like(steps)[None]
+        document = None
+        if self.document is not None:
+            first = steps.new_zeros(1, 1) if self.real is None else self.real.long().argmax(-1, keepdim=True)
+            first, held = first.expand(self.batch, 1), self.document.expand(self.batch, -1)
+            document = held.gather(1, first).expand(-1, tokens)
         low, high = self.bounds or (0, 0)
         return Coordinates(
             position=self.position[:, :1] + steps,
+            document=document,
             rank=rank,
             start=None if self.start is None else self.start - tokens,
             within=None if self.bounds is None else (low - tokens, high),

@@ -26,19 +26,29 @@ class Store:
         self.passes = 0
 
     def append(self, new: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Put tensors behind those that are kept, and return all; InputError for another number of rows."""
-        rows, count = new[0].shape[0], new[0].shape[self.axis]
-        if self.buffers and self.buffers[0].shape[0] != rows:  # copying would quietly give every row the same token
-            held = self.buffers[0].shape[0]
-            raise InputError(
-                f"the cache holds {held} rows and {rows} came; expand or reorder it first, or make a new one"
-            )
+        """Put tensors behind those that are kept, and return all; InputError for what does not fit them."""
+        count = new[0].shape[self.axis]
+        self.check(new[0])
         self._make_room(new, count)
         for buffer, part in zip(self.buffers, new, strict=True):
             buffer.narrow(self.axis, self.end, count).copy_(part)
         self.end += count
         self.passes += 1
         return self.kept()
+
+    def check(self, new: Tensor) -> None:
+        """Refuse what `copy_` and `cat` would take, and quietly make something else of."""
+        held = self.buffers[0] if self.buffers else new
+        if held.shape[0] != new.shape[0]:
+            raise InputError(
+                f"the cache holds {held.shape[0]} rows and {new.shape[0]} came; expand or reorder it first, or make a"
+                " new one"
+            )
+        if (held.dtype, held.device) != (new.dtype, new.device):
+            raise InputError(
+                f"the cache holds {held.dtype} on {held.device} and {new.dtype} on {new.device} came; make a new one"
+                " when a model's type or place has changed"
+            )
 
     def kept(self) -> tuple[Tensor, ...]:
         """What is kept, as views; nothing before the first."""

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from sightline.core.check import whole
 from sightline.decoding.mask_predict import mask_id, masked_log_probs
-from sightline.decoding.rows import check_can_answer, check_unordered, tokenizer_of
+from sightline.decoding.rows import check_can_answer, check_unordered
 from sightline.errors import InputError
-
-if TYPE_CHECKING:
-    from sightline.model.model import Model
+from sightline.model.model import Model, tokenizer_of
 
 SPELLINGS = ("[MASK]", "<mask>")
 _WIDTH = 10  # partial fillings kept at least, so that the best one does not depend on how many are asked for

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from sightline.core.check import whole
-from sightline.decoding.rows import learned_both_sides, tokenizer_of
+from sightline.decoding.rows import learned_both_sides
 from sightline.decoding.sampling import Sampling, draw, warp
 from sightline.errors import InputError, UnsupportedError
-
-if TYPE_CHECKING:
-    from sightline.model.model import Model
+from sightline.model.model import Model, tokenizer_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,22 +15,10 @@ from sightline.core.cache import KeyValueCache
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask, Prefix
 from sightline.errors import InputError, UnsupportedError
+from sightline.model.model import Model, tokenizer_of
 from sightline.networks.heads import pick
 
-if TYPE_CHECKING:
-    from sightline.model.model import Model
-    from sightline.text.tokenizer import Tokenizer
-
 Prompts = str | Iterable[str] | Iterable[Sequence[int]]
-
-
-def tokenizer_of(model: Model) -> Tokenizer:
-    """The model's tokenizer; UnsupportedError where it came without one."""
-    if model.tokenizer is None:
-        raise UnsupportedError(
-            "this model came without a tokenizer; pass token ids, or load it from a folder that has one"
-        )
-    return model.tokenizer
 
 
 def prompt_ids(model: Model, prompts: Prompts) -> list[list[int]]:

@@ -252,3 +252,13 @@ class Model(nn.Module):
         under = f"mask={self.mask}"
         trained = "" if self.mask == self.trained_mask else f", trained under {self.trained_mask}"
         return f"{self.layout.model_type}, {under}{trained}, heads={', '.join(self.heads) or 'none'}"
+
+
+def tokenizer_of(model: Model) -> Tokenizer:
+    """The model's tokenizer; UnsupportedError where it came without one."""
+    if model.tokenizer is None:
+        raise UnsupportedError(
+            "this model came without a tokenizer, so it cannot read text; put the tokenizer.json that belongs to it"
+            " into its folder (from Python, set model.tokenizer, or give token ids to what takes them)"
+        )
+    return model.tokenizer

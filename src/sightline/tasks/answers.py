@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import UnsupportedError
 from sightline.model.heads import check_pooling, sequence_head
-from sightline.model.model import Model
-from sightline.tasks.encode import Encoded, inputs_of, tokenizer_of, usual_batch_tokens
+from sightline.model.model import Model, tokenizer_of
+from sightline.tasks.encode import Encoded, inputs_of, usual_batch_tokens
 from sightline.text.batches import by_length
 from sightline.text.windows import Row
 

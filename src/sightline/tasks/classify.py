@@ -21,9 +21,9 @@ import torch
 
 from sightline.errors import InputError, NotFoundError, UnsupportedError
 from sightline.model.load import load
-from sightline.model.model import Model
+from sightline.model.model import Model, tokenizer_of
 from sightline.tasks.answers import Numbers, answers, check_classifier, labels_of
-from sightline.tasks.encode import Long, check_texts, encode, longest, tokenizer_of
+from sightline.tasks.encode import Long, check_texts, encode, longest
 
 TEXTS_AT_ONCE = 1024  # sorted and batched together
 

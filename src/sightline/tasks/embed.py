@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.errors import ConfigError, InputError, UnsupportedError
-from sightline.model.model import Model
-from sightline.tasks.encode import check_texts, tokenizer_of, usual_batch_tokens, usual_length
+from sightline.model.model import Model, tokenizer_of
+from sightline.tasks.encode import check_texts, usual_batch_tokens, usual_length
 from sightline.tasks.pooling import check_cls, check_pooling, pool
 from sightline.text.batches import by_length
 from sightline.text.encoding import pad, real_tokens

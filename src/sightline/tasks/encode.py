@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sightline.core.position import ENDLESS
-from sightline.errors import ConfigError, InputError, UnsupportedError
+from sightline.errors import ConfigError, InputError
 from sightline.model.model import Model
 from sightline.text.encoding import kept_by_longest_first, pad, real_tokens
 from sightline.text.tokenizer import Tokenizer
@@ -62,13 +62,6 @@ def longest(model: Model, asked: int | None) -> int:
     if not 1 <= asked <= positions:
         raise InputError(f"--max-length (max_length=…) is {asked}; choose 1 to {positions}, this model's positions")
     return asked
-
-
-def tokenizer_of(model: Model) -> Tokenizer:
-    """The model's tokenizer; UnsupportedError where it came without one."""
-    if model.tokenizer is None:
-        raise UnsupportedError("this model came without a tokenizer, so it cannot read text; set model.tokenizer")
-    return model.tokenizer
 
 
 def usual_batch_tokens(device: torch.device) -> int:

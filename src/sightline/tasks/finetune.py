@@ -23,12 +23,12 @@ import torch
 from torch import Tensor
 
 from sightline.errors import CheckpointError, ConfigError
-from sightline.model.model import Model
+from sightline.model.model import Model, tokenizer_of
 from sightline.objectives.classify import Classify, Regress
 from sightline.tasks import metrics
 from sightline.tasks.answers import answers
 from sightline.tasks.classify import cut_in_words
-from sightline.tasks.encode import Long, encode, longest, tokenizer_of
+from sightline.tasks.encode import Long, encode, longest
 from sightline.tasks.finetune_config import FinetuneConfig
 from sightline.tasks.metrics import goodness
 from sightline.tasks.ready import balanced, check_examples, fingerprint, own_memory, taught

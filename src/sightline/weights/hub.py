@@ -263,6 +263,8 @@ def locate(
         locate("folder/of/a/model")
         locate("bert-base-uncased", revision="main")
     """
+    if not isinstance(name, str | os.PathLike):
+        raise NotFoundError(f"{name!r:.80} is no model's name; give a folder or a hub id such as 'bert-base-uncased'")
     text = os.fspath(name)
     path = Path(text).expanduser()
     if not text.strip():
