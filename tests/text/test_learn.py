@@ -3,12 +3,16 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
+from typing import get_args
 
 import pytest
+import transformers
 
 from sightline.errors import ConfigError, InputError
-from sightline.text.learn import learn_tokenizer
+from sightline.text.learn import Kind, learn_tokenizer
 from sightline.text.tokenizer import Tokenizer
+from sightline.text.tokenizer_files import save_tokenizer
 
 # Many pieces tie in frequency here, so an order that depends on a hash shows.
 TIES = [a + b + c for a in "abcde" for b in "fghij" for c in "klmnoé"]
@@ -18,7 +22,7 @@ def fingerprint(tokenizer: Tokenizer) -> str:
     return hashlib.sha256(tokenizer.backend.to_str().encode()).hexdigest()
 
 
-@pytest.mark.parametrize("kind", ["wordpiece", "bytelevel-bpe"])
+@pytest.mark.parametrize("kind", get_args(Kind))
 def test_learning_is_deterministic(kind: str) -> None:
     settings = f"kind={kind!r}, vocabulary=320"
     here = {fingerprint(learn_tokenizer(iter(TIES), kind=kind, vocabulary=320)) for _ in range(3)}
@@ -34,10 +38,24 @@ def test_learning_is_deterministic(kind: str) -> None:
 def test_special_tokens_come_first(wordpiece: Tokenizer, bytelevel: Tokenizer) -> None:
     assert [wordpiece.token(id) for id in range(5)] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     assert bytelevel.token(0) == "<|endoftext|>"
+    roberta = learn_tokenizer(TIES, kind="roberta-bpe", vocabulary=300)
+    assert [roberta.token(id) for id in range(5)] == ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+def test_a_tokenizer_like_robertas(tmp_path: Path) -> None:
+    """Read by transformers' own class it gives the same ids; and a mask takes in the space before it."""
+    ours = learn_tokenizer(["the quick brown fox jumps over the lazy dog"] * 2, kind="roberta-bpe", vocabulary=290)
+    save_tokenizer(ours, tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    for text in ("the quick fox", "the <mask> fox", "<mask>", " Zoé\n", ("the dog", "over it")):
+        one, *two = [text] if isinstance(text, str) else text
+        assert ours([one], *([each] for each in two)).input_ids.tolist() == [theirs(one, *two).input_ids], text
+    tokens = [ours.token(id) for id in ours.encode("the <mask> fox")]
+    assert tokens == ["<s>", "the", "<mask>", "\u0120fox", "</s>"]
 
 
 def test_no_more_tokens_than_asked_for() -> None:
-    for kind in ("wordpiece", "bytelevel-bpe"):
+    for kind in get_args(Kind):
         assert len(learn_tokenizer(TIES, kind=kind, vocabulary=300)) <= 300
     assert len(learn_tokenizer(TIES, kind="bytelevel-bpe", vocabulary=270)) == 270
 

@@ -25,8 +25,8 @@ from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.errors import ConfigError
 from sightline.model.families import LAYOUTS, layout_of
 from sightline.networks.heads import Pooling
-from sightline.tasks.fresh import Kind as Tokens
 from sightline.tasks.fresh import tokens_of
+from sightline.text.learn import Kind as Tokens
 from sightline.weights.hub import PAIRS
 
 Kind = Literal["baseline", "network", "frozen"]

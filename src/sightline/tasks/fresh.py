@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy
 from tokenizers import processors
@@ -14,15 +14,17 @@ from sightline.model.families import layout_of
 from sightline.model.load import build
 from sightline.model.model import Model
 from sightline.text.labelled import Examples
-from sightline.text.learn import learn_tokenizer
+from sightline.text.learn import Kind, learn_tokenizer
 from sightline.text.tokenizer import Tokenizer
 
 LARGEST_VOCABULARY = 8000
 MOST_TOKENS = 512
 PAD = "<|pad|>"
-# Special tokens stand around their texts, which end them and part them.
-_WORDPIECE = ("bert", "distilbert", "xlnet", "modernbert", "modernbert-decoder")
-Kind = Literal["wordpiece", "bytelevel-bpe"]
+# Special tokens stand around the texts of these, which end them and part them.
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("bert", "distilbert", "xlnet", "modernbert", "modernbert-decoder"), "wordpiece"),
+    "roberta": "roberta-bpe",
+}
 
 
 def part_pairs(tokenizer: Tokenizer) -> bool:
@@ -41,7 +43,7 @@ def part_pairs(tokenizer: Tokenizer) -> bool:
 
 def tokens_of(family: str) -> Kind:
     """How the tokenizer of a new network of this family splits texts."""
-    return "wordpiece" if family in _WORDPIECE else "bytelevel-bpe"
+    return _KINDS.get(family, "bytelevel-bpe")
 
 
 def learned_tokenizer(kind: Kind, examples: Examples) -> Tokenizer:

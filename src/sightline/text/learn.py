@@ -1,21 +1,31 @@
-"""A tokenizer learned from texts: BERT's WordPiece or GPT-2's byte-level BPE, small enough for small models.
+"""A tokenizer learned from texts: BERT's WordPiece, GPT-2's byte-level BPE or RoBERTa's, small enough for small models.
 
 Learning is deterministic: the same texts give the same tokens with the same ids.
 """
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, models, normalizers, pre_tokenizers, trainers
 
 from sightline.errors import ConfigError, InputError
-from sightline.text.pipelines import BERT_TOKENS, GPT2_TOKENS, bert_pipeline, gpt2_pipeline
+from sightline.text.pipelines import (
+    BERT_TOKENS,
+    GPT2_TOKENS,
+    ROBERTA_TOKENS,
+    bert_pipeline,
+    gpt2_pipeline,
+    roberta_pipeline,
+)
 from sightline.text.rows import check_texts
 from sightline.text.tokenizer import Tokenizer
 
 # In the order of their ids: padding is 0, as in BERT's own vocabularies.
 BERT_ORDER = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+ROBERTA_ORDER = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+Kind = Literal["wordpiece", "bytelevel-bpe", "roberta-bpe"]
 
 
 def _learn_wordpiece(texts: list[str], vocabulary: int, lowercase: bool) -> Tokenizer:
@@ -38,21 +48,23 @@ def _learn_wordpiece(texts: list[str], vocabulary: int, lowercase: bool) -> Toke
     return Tokenizer(pipeline(pieces), names=BERT_TOKENS, makes_types=True)
 
 
-def _learn_bytelevel(texts: list[str], vocabulary: int, lowercase: bool) -> Tokenizer:
-    first = [GPT2_TOKENS["eos"]]
+def _learn_bytelevel(texts: list[str], vocabulary: int, lowercase: bool, masked: bool) -> Tokenizer:
+    first, names = (ROBERTA_ORDER, ROBERTA_TOKENS) if masked else ([GPT2_TOKENS["eos"]], GPT2_TOKENS)
     _check_room(vocabulary, len(first) + 256)
-    backend = gpt2_pipeline(models.BPE(), GPT2_TOKENS)
+    pipeline = roberta_pipeline if masked else gpt2_pipeline
+    backend = pipeline(models.BPE(vocab={token: id for id, token in enumerate(first)}, merges=[]), names)
     if lowercase:
         backend.normalizer = normalizers.Lowercase()
     # Every byte has a token, so that every text has tokens.
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
-        special_tokens=first,
+        # A mask stands for a word with the space before it, so it takes that space in.
+        special_tokens=[AddedToken(token, lstrip=token == "<mask>", special=True) for token in first],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     backend.train_from_iterator(texts, trainer)
-    return Tokenizer(backend, names=GPT2_TOKENS, makes_types=False)
+    return Tokenizer(backend, names=names, makes_types=False)
 
 
 def _check_room(vocabulary: int, smallest: int) -> None:
@@ -66,7 +78,7 @@ def _check_room(vocabulary: int, smallest: int) -> None:
 def learn_tokenizer(
     texts: Iterable[str],
     *,
-    kind: Literal["wordpiece", "bytelevel-bpe"] = "wordpiece",
+    kind: Kind = "wordpiece",
     vocabulary: int = 8000,
     lowercase: bool | None = None,
 ) -> Tokenizer:
@@ -74,6 +86,7 @@ def learn_tokenizer(
 
     `wordpiece` is BERT's: `[PAD] [UNK] [CLS] [SEP] [MASK]` are ids 0 to 4, text is lower-cased unless told otherwise.
     `bytelevel-bpe` is GPT-2's: `<|endoftext|>` is id 0, case stays unless told otherwise.
+    `roberta-bpe` is the same with RoBERTa's `<s> <pad> </s> <unk> <mask>`, ids 0 to 4, so that it has a blank.
 
     Raises `InputError` where there is no text to learn from, `ConfigError` for a vocabulary that is too small.
 
@@ -85,6 +98,9 @@ def learn_tokenizer(
         raise InputError("no text to learn a tokenizer from: every row is empty; give some texts")
     if kind == "wordpiece":
         return _learn_wordpiece(texts, vocabulary, lowercase is not False)
-    if kind == "bytelevel-bpe":
-        return _learn_bytelevel(texts, vocabulary, lowercase is True)
-    raise ConfigError(f"kind is {kind!r}; choose 'wordpiece' (as BERT) or 'bytelevel-bpe' (as GPT-2)")
+    if kind in get_args(Kind):
+        return _learn_bytelevel(texts, vocabulary, lowercase is True, masked=kind == "roberta-bpe")
+    raise ConfigError(
+        f"kind is {kind!r}; choose 'wordpiece' (as BERT), 'bytelevel-bpe' (as GPT-2) or 'roberta-bpe' (the same with a"
+        " mask token)"
+    )
