@@ -1,8 +1,7 @@
 """Which kind of model serves these rows? The same as `sightline compare`, from Python, and what comes after it.
 
 Compares on the reviews that ship with Sightline. Prints the verdict, each contender's accuracy with its interval, three
-reviews on which they disagree, and what the winner makes of two new ones. About a minute; `--passes 8 --seeds 3` is
-slower and surer.
+reviews on which they disagree, and what the winner makes of two new ones. `--passes 8 --seeds 3` is slower and surer.
 """
 
 import argparse

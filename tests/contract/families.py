@@ -39,6 +39,8 @@ OWN: dict[str, dict[str, Any]] = {
     "transfo-xl": {"cutoffs": (7, 15), "divisor": 2},  # three clusters, 16, 8 and 4 wide
 }
 """Sizes that a layout has beside those that all have."""
+LOCAL_FIRST = {family: {"global_layers": (LAYERS - 1,)} for family in ("modernbert", "modernbert-decoder")}
+"""Layout → the settings under which local layers come first: a global one before them would hide what they see."""
 HEADS = {name: tuple(head.name for head in layout.heads) for name, layout in LAYOUTS.items()}
 
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from contract.families import FAMILIES, LAYERS, bounds, families, padded, random_ids, reach, tiny
+from contract.families import FAMILIES, LOCAL_FIRST, bounds, families, padded, random_ids, reach, tiny
 from contract.test_kernels import compiles, needs_a_compiler
 from sightline.core.block import Block
 from sightline.core.cache import Cache, KeyValueCache, Memory
@@ -60,9 +60,7 @@ CACHES: dict[str, Callable[[], Cache | None]] = {
     "keys and values": lambda: KeyValueCache(capacity=2),
     "memory": lambda: Memory(length=32),
 }
-LOCAL_FIRST = {"global_layers": (LAYERS - 1,)}  # a global layer before a local one would hide what that one is told
-OWN = {"modernbert": LOCAL_FIRST, "modernbert-decoder": LOCAL_FIRST}
-MODELS = {family: tiny(family, heads=(), **OWN.get(family, {})) for family in FAMILIES}  # nothing here changes them
+MODELS = {family: tiny(family, heads=(), **LOCAL_FIRST.get(family, {})) for family in FAMILIES}  # nothing changes them
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from contract.families import LAYERS, VOCABULARY, bounds, families, random_ids, reach, tiny
+from contract.families import LAYERS, LOCAL_FIRST, VOCABULARY, bounds, families, random_ids, reach, tiny
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Bidirectional, Causal, Mask, NotPadding, Permuted, Prefix, SameDocument, SlidingWindow
 from sightline.model.model import Model
@@ -112,7 +112,7 @@ def measured_by_substitution(model: Model, ids: Tensor, scene: Scene) -> list[Te
 @families("visibility")
 def test_declared_is_measured(family: str, name: str) -> None:
     scene = SCENES[name]
-    model = tiny(family).with_mask(scene.mask)
+    model = tiny(family, **LOCAL_FIRST.get(family, {})).with_mask(scene.mask)
     ids = random_ids(1, TOKENS)
     limits = bounds(model, model(ids, **scene.inputs).coordinates)
     real = scene.inputs.get("attention_mask", torch.ones(1, TOKENS))[0].bool()  # padding may come out as zeros
