@@ -14,8 +14,8 @@ import torch
 
 from sightline.comparison.rows import Rows, read_rows
 from sightline.core.mask import Bidirectional, Causal, Mask
+from sightline.model.build import build
 from sightline.model.heads import with_classifier
-from sightline.model.load import build
 from sightline.networks.heads import Pooling
 from sightline.tasks.classify import ModelClassifier
 from sightline.tasks.finetune import Finetuning

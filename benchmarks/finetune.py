@@ -60,8 +60,8 @@ def texts() -> tuple[list[str], list[int]]:
 
 def make_model(folder: Path, changes: dict[str, int]) -> None:
     """A classifier with random weights, and a vocabulary whose every word is a token."""
+    from sightline.model.build import build
     from sightline.model.heads import with_classifier
-    from sightline.model.load import build
     from sightline.text.tokenizer_files import load_tokenizer
 
     folder.mkdir()

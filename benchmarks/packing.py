@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 
 from sightline.core import packing
-from sightline.model.load import build
+from sightline.model.build import build
 
 ROUNDS = 4
 # family, size, layers, rows, tokens, how much is padding at most

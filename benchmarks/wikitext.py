@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from sightline.comparison.results import machine
 from sightline.core.cache import Memory
-from sightline.model.load import build
+from sightline.model.build import build
 from sightline.model.model import Model
 from sightline.networks.adaptive import AdaptiveSoftmax, Clusters
 from sightline.networks.embedding import token_embedding

@@ -38,8 +38,9 @@ if TYPE_CHECKING:
         SightlineError,
         UnsupportedError,
     )
+    from sightline.model.build import build
     from sightline.model.heads import with_classifier
-    from sightline.model.load import build, load
+    from sightline.model.load import load
     from sightline.model.model import Model
     from sightline.model.output import Output
     from sightline.tasks.classify import classify, classify_batches, open_classifier
@@ -67,7 +68,8 @@ _HOMES = {
     "decoding.generate": "generate",
     "errors": "CheckpointError ConfigError InputError NotFoundError SightlineError UnsupportedError",
     "model.heads": "with_classifier",
-    "model.load": "build load",
+    "model.build": "build",
+    "model.load": "load",
     "model.model": "Model",
     "model.output": "Output",
     "tasks.classify": "classify classify_batches open_classifier",

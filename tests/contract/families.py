@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from sightline.core.block import Block
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Bidirectional, Mask
+from sightline.model.build import build
 from sightline.model.families import LAYOUTS
-from sightline.model.load import build
 from sightline.model.model import Model
 
 WITHOUT_REFERENCE = {

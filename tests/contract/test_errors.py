@@ -15,7 +15,7 @@ from sightline.core.cache import KeyValueCache, Memory
 from sightline.core.mask import Bidirectional, Causal, Permuted, SlidingWindow
 from sightline.core.position import ENDLESS
 from sightline.errors import ConfigError, InputError, SightlineError, UnsupportedError
-from sightline.model.load import build
+from sightline.model.build import build
 from sightline.model.model import Model
 
 IDS = random_ids(2, 5)

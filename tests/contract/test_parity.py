@@ -18,7 +18,8 @@ from contract.families import all_logits, families, padded, random_ids
 from contract.reference import ARCHITECTURES, LM, head_results, reference, run, saved
 from sightline.core.activation import ACTIVATIONS
 from sightline.core.coordinates import Coordinates
-from sightline.model.load import build, load
+from sightline.model.build import build
+from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.weights.layout import Name
 

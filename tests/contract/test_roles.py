@@ -22,7 +22,7 @@ from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Bidirectional, Causal, Mask, Permuted, Prefix
 from sightline.decoding.generate import generate
 from sightline.errors import UnsupportedError
-from sightline.model.load import build
+from sightline.model.build import build
 from sightline.model.model import Model
 from strategies import plain_table
 

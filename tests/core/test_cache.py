@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from sightline.core.attention import Attention, AttentionConfig
 from sightline.core.block import Block, BlockConfig, Source, Stack
-from sightline.core.cache import FORGETFUL, Cache, KeyValueCache, Memory, OnceProjected
+from sightline.core.cache import Cache, KeyValueCache, Memory
+from sightline.core.cache_protocol import FORGETFUL, OnceProjected
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Bidirectional, Causal, Mask, Prefix, SlidingWindow
 from sightline.core.position import LearnedPositions

@@ -16,7 +16,7 @@ from torch import Tensor
 from contract.families import tiny
 from sightline.core.mask import Causal
 from sightline.decoding.generation import Generation, Step
-from sightline.model.load import build
+from sightline.model.build import build
 from sightline.model.model import Model
 from sightline.text.learn import learn_tokenizer
 from sightline.text.pipelines import TRANSFORMER_XL_TOKENS

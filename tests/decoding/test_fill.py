@@ -17,7 +17,8 @@ from sightline.core.mask import Causal, Permuted
 from sightline.decoding.fill import Filled, fill
 from sightline.decoding.generate import generate
 from sightline.errors import ConfigError, InputError, UnsupportedError
-from sightline.model.load import build, load
+from sightline.model.build import build
+from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.tasks.abilities import abilities
 from sightline.text.learn import learn_tokenizer

@@ -15,7 +15,7 @@ from sightline.decoding.generate import generate
 from sightline.decoding.mask_predict import MaskPredict, Round, longest, masked_log_probs, predict
 from sightline.decoding.sampling import Sampling
 from sightline.errors import ConfigError, InputError, UnsupportedError
-from sightline.model.load import build
+from sightline.model.build import build
 from sightline.model.model import Model
 from sightline.text.learn import learn_tokenizer
 from sightline.text.tokenizer import Tokenizer

@@ -11,7 +11,7 @@ from decoding.models import babbler, bytelevel, masked, writer
 from sightline.core.mask import Causal
 from sightline.decoding.generate import generate
 from sightline.errors import ConfigError, InputError, SightlineError, UnsupportedError
-from sightline.model.load import build
+from sightline.model.build import build
 
 MODEL = babbler()
 CAT = bytelevel().encode("the cat")

@@ -14,8 +14,9 @@ from contract.reference import PAD  # whose module also keeps transformers from 
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Bidirectional, Causal, Mask, Permuted, Prefix, SlidingWindow
 from sightline.errors import CheckpointError, ConfigError, UnsupportedError
+from sightline.model.build import build
 from sightline.model.heads import with_classifier
-from sightline.model.load import build, load
+from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.networks.heads import POOLINGS, Pooling, SequenceHead, pooled
 from sightline.tasks.abilities import abilities

@@ -22,8 +22,9 @@ from hub_server import HubServer
 from sightline.core.mask import Bidirectional, Causal, Mask, Prefix
 from sightline.decoding.generate import end_tokens
 from sightline.errors import CheckpointError, ConfigError, NotFoundError, SightlineError
+from sightline.model.build import build
 from sightline.model.families import LAYOUTS
-from sightline.model.load import build, load
+from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.text.learn import learn_tokenizer
 

@@ -10,7 +10,8 @@ from contract.families import FAMILIES, VOCABULARY, WITHOUT_REFERENCE, random_id
 from contract.reference import LM, reference, saved
 from sightline.core.mask import Causal
 from sightline.errors import ConfigError, InputError
-from sightline.model.load import build, load
+from sightline.model.build import build
+from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.text.learn import learn_tokenizer
 

@@ -13,7 +13,8 @@ import transformers
 from contract.families import FAMILIES, families, random_ids, tiny
 from sightline.core.mask import Bidirectional, Causal, Prefix
 from sightline.errors import CheckpointError, SightlineError
-from sightline.model.load import build, load
+from sightline.model.build import build
+from sightline.model.load import load
 from sightline.text.learn import learn_tokenizer
 from sightline.text.tokenizer import Tokenizer
 

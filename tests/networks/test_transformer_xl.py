@@ -21,7 +21,7 @@ from sightline.core.relative import sinusoids
 from sightline.decoding.generate import generate
 from sightline.decoding.sampling import Sampling, choose
 from sightline.errors import ConfigError
-from sightline.model.load import build
+from sightline.model.build import build
 from sightline.model.model import Model
 from sightline.networks.transformer_xl import RelativeScores, TransformerXL, TransformerXLConfig
 from sightline.weights.transformer_xl import TRANSFORMER_XL

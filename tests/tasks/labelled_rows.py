@@ -6,9 +6,9 @@ from dataclasses import fields
 import numpy
 
 from sightline.core.mask import Mask
+from sightline.model.build import build
 from sightline.model.families import layout_of
 from sightline.model.heads import with_classifier
-from sightline.model.load import build
 from sightline.model.model import Model
 from sightline.networks.heads import Pooling
 from sightline.text.labelled import Examples

@@ -10,8 +10,9 @@ import transformers
 from contract.families import FAMILIES, families, randomize
 from sightline.core.mask import Causal
 from sightline.errors import InputError, NotFoundError, UnsupportedError
+from sightline.model.build import build
 from sightline.model.heads import with_classifier
-from sightline.model.load import build, load
+from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.tasks.answers import labels_of
 from sightline.tasks.baseline import Majority

@@ -31,8 +31,9 @@ from sightline.core.relative import RelativePositions
 from sightline.decoding.fill import fill
 from sightline.decoding.generate import generate
 from sightline.errors import ConfigError, InputError, SightlineError, UnsupportedError
+from sightline.model.build import build
 from sightline.model.families import LAYOUTS
-from sightline.model.load import build, load
+from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.tasks.abilities import abilities, informed, looks
 from sightline.tasks.describe import FACTS, NAMES, Description, describe

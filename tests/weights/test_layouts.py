@@ -16,8 +16,8 @@ from contract.families import FAMILIES, HEADS, WITHOUT_REFERENCE, tiny
 from contract.reference import ARCHITECTURES, CONFIGS, reference
 from sightline.core.mask import Bidirectional, Causal, Mask, Prefix
 from sightline.errors import CheckpointError, SightlineError
+from sightline.model.build import build
 from sightline.model.families import LAYOUTS, SIZES, sized
-from sightline.model.load import build
 from sightline.weights.layout import Name
 
 

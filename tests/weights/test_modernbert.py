@@ -17,8 +17,9 @@ from contract.reference import reference, saved
 from sightline.core.mask import Bidirectional, Causal, SlidingWindow
 from sightline.decoding.generate import generate
 from sightline.errors import CheckpointError
+from sightline.model.build import build
 from sightline.model.heads import with_classifier
-from sightline.model.load import build, load
+from sightline.model.load import load
 from sightline.weights.files import read_json
 from sightline.weights.modernbert import MODERNBERT, MODERNBERT_DECODER
 

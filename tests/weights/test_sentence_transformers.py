@@ -14,7 +14,8 @@ import transformers
 from sentence_transformers import SentenceTransformer
 
 from sightline.errors import CheckpointError
-from sightline.model.load import build, load
+from sightline.model.build import build
+from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.text.learn import learn_tokenizer
 from sightline.weights.replace import replace_files

@@ -12,7 +12,8 @@ from contract.families import padded, random_ids
 from contract.reference import reference, saved
 from sightline.core.mask import Bidirectional, Causal, SlidingWindow
 from sightline.errors import CheckpointError
-from sightline.model.load import build, load
+from sightline.model.build import build
+from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.networks.xlnet import XlnetConfig
 from sightline.weights.files import read_json

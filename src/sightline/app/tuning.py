@@ -75,7 +75,7 @@ def _check_start(request: Request) -> None:
     """Raise, before rows are read, where a mask, a device, a family or a size is none."""
     from sightline.core.mask import Mask
     from sightline.model.families import LAYOUTS, sized
-    from sightline.model.load import place_of
+    from sightline.model.parts import place_of
 
     if request.mask is not None:
         Mask.parse(request.mask)

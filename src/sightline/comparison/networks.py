@@ -26,8 +26,9 @@ from sightline.comparison.learners import (
 )
 from sightline.comparison.plan import BATCH_ROWS, LEARNING_RATES, Cost, Plan
 from sightline.comparison.rows import Rows
+from sightline.model.build import build
 from sightline.model.heads import with_classifier
-from sightline.model.load import build, load
+from sightline.model.load import load
 from sightline.model.model import Model, tokenizer_of
 from sightline.tasks.classify import ModelClassifier
 from sightline.tasks.encode import longest

@@ -13,7 +13,7 @@ from sightline.comparison.contenders import DEFAULT, MODERN, Fresh, parse_all
 from sightline.comparison.rows import Rows, read_rows
 from sightline.errors import ConfigError
 from sightline.model.families import sized
-from sightline.model.load import place_of
+from sightline.model.parts import place_of
 from sightline.text.labelled import Kind
 
 What = Literal[

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sightline.core.cache import FORGETFUL, KeyValue, LayerCache
+from sightline.core.cache_protocol import FORGETFUL, KeyValue, LayerCache
 from sightline.core.dropout import dropout as dropped
 from sightline.core.linear import Linear
 from sightline.core.packing import IN_ROWS, Packing

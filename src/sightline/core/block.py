@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from sightline.core.activation import activation
 from sightline.core.attention import Attention, AttentionConfig, Rotation
-from sightline.core.cache import FORGETFUL, LayerCache, StackCache
+from sightline.core.cache_protocol import FORGETFUL, LayerCache, StackCache
 from sightline.core.dropout import Dropout
 from sightline.core.linear import Linear
 from sightline.core.mask import Mask

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.core.cache import StackCache
+from sightline.core.cache_protocol import StackCache
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Causal, Mask
 from sightline.errors import InputError, UnsupportedError

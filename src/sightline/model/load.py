@@ -1,8 +1,7 @@
-"""Loading a checkpoint, from a folder or a hub, and building a new model of a named size."""
+"""Loading a checkpoint, from a folder or a hub."""
 
 from __future__ import annotations
 
-import copy
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,21 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from sightline.core.mask import Mask
 from sightline.errors import CheckpointError, ConfigError, SightlineError
-from sightline.model.families import layout_of, sized
+from sightline.model.families import layout_of
 from sightline.model.heads import sequence_head
-from sightline.model.initialize import WithoutDrawing, initialize
+from sightline.model.initialize import initialize
 from sightline.model.model import PROBLEMS, Model
+from sightline.model.parts import Parts, place_of, wanted_dtype
 from sightline.networks.heads import POOLINGS
-from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
 from sightline.weights.files import open_tensors, read_json
 from sightline.weights.hub import locate
 from sightline.weights.layout import Layout, Name
-from sightline.weights.read import FLOATS, Spelling, build_heads, count_labels, fill, find_heads, with_pooler
+from sightline.weights.read import Spelling, count_labels, fill, find_heads
 from sightline.weights.sentence_transformers import read_embedding_defaults
 
 
@@ -51,44 +49,10 @@ def _labels(config: Mapping[str, Any], counts: Mapping[str, int]) -> tuple[str, 
     return ordered
 
 
-class _Parts(nn.Module):
-    """A network and its heads without memory yet: shapes only."""
-
-    def __init__(self, layout: Layout, config: Any, heads: frozenset[str], labels: Mapping[str, int]) -> None:
-        super().__init__()
-        with torch.device("meta"), WithoutDrawing():
-            self.network = layout.network(config)
-            self.heads = build_heads(layout, config, self.network, heads, labels)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(self.parameters()).dtype
-
-
-def _wanted_dtype(dtype: torch.dtype | str) -> torch.dtype:
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if found not in FLOATS:
-        raise ConfigError(f"dtype={dtype!r} is no type for weights; choose float32, bfloat16, float16 or float64")
-    return found
-
-
-def place_of(device: torch.device | str | None) -> torch.device:
-    """The device asked for, or else PyTorch's default; raises ConfigError for one that cannot be used here."""
-    try:
-        place = torch.get_default_device() if device is None else torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        if reason.startswith("Expected one of"):  # all that PyTorch was ever made for
-            reason = "there is no such device; cpu, cuda and mps are some"
-        raise ConfigError(f"device={str(device)!r} cannot be used here ({reason}); 'cpu' always can") from error
-    return place
-
-
 def _dtype(dtype: torch.dtype | str | None, file: Spelling, place: torch.device) -> torch.dtype:
     """The type of all weights: the one asked for, or the widest that is stored, float16 not being one for a CPU."""
     if dtype is not None:
-        return _wanted_dtype(dtype)
+        return wanted_dtype(dtype)
     stored = file.dtypes() or {torch.float32}
     widest = reduce(torch.promote_types, stored)
     return torch.float32 if place.type == "cpu" and widest == torch.float16 else widest
@@ -217,7 +181,7 @@ def load(
     heads = find_heads(layout, file, stored.get("architectures") or ())
     heads |= layout.silent_heads(stored, config, heads)
     counts = count_labels(layout, file, heads)
-    parts = _Parts(layout, config, heads, counts).to(_dtype(dtype, file, where))
+    parts = Parts(layout, config, heads, counts).to(_dtype(dtype, file, where))
     missing = fill(parts, layout.all_names(config, heads), file, parts.dtype)
     _check_complete(folder, layout, [] if allow_new else missing, [] if allow_unused else file.unused())
     new = tuple(ours for name in missing for ours in name.ours)
@@ -244,54 +208,3 @@ def load(
         new_tensors=new,
     ).eval()
     return model if mask == trained else model.with_mask(mask)
-
-
-def build(
-    family: str,
-    size: str = "base",
-    *,
-    tokenizer: Tokenizer | None = None,
-    heads: tuple[str, ...] = ("lm",),
-    labels: int | tuple[str, ...] = 2,
-    seed: int = 0,
-    device: torch.device | str | None = None,
-    dtype: torch.dtype | None = None,
-    **settings: Any,
-) -> Model:
-    """A new model with random weights, in eval mode.
-
-    family     a layout's name: "bert", "roberta", "distilbert", "gpt2", "modernbert", "modernbert-decoder", "xlnet" …
-    size       "tiny" (2 layers, 128 wide), "mini", "small", "medium", "base", "large"; settings change single fields
-    tokenizer  sets the vocabulary too, unless `vocabulary` is given
-    heads      what shall be asked of it; labels: how many classes a classifier or tagger has, or their names
-    seed       the same seed draws the same weights
-
-        build("gpt2", "tiny", vocabulary=1000, seed=0)
-    """
-    layout = layout_of(family)
-    if tokenizer is not None:
-        settings.setdefault("vocabulary", len(tokenizer))
-    pad = None if tokenizer is None else tokenizer.special.pad_id
-    config = sized(family, size, **{**layout.settings(pad), **settings})
-    if tokenizer is not None and tokenizer.makes_types and not getattr(config, "token_types", 0):
-        tokenizer = copy.copy(tokenizer)  # the caller's own goes on making what this model could not read
-        tokenizer.makes_types = False
-    asked = _with_needed(layout, heads)
-    names = labels if isinstance(labels, tuple) else None
-    count = labels if isinstance(labels, int) else len(labels)
-    place, kind = place_of(device), torch.get_default_dtype() if dtype is None else _wanted_dtype(dtype)
-    parts = _Parts(layout, config, asked, {"classifier": count, "tagger": count})
-    every = [ours for name in layout.all_names(config, asked) for ours in name.ours]
-    initialize(parts, every, config, seed)
-    parts.to(place, kind)
-    mask = layout.mask_of(config)
-    return Model(parts.network, parts.heads, layout, config, mask, tokenizer=tokenizer, labels=names).eval()
-
-
-def _with_needed(layout: Layout, heads: tuple[str, ...]) -> frozenset[str]:
-    """These heads, and the pooler under those that stand on one; ConfigError for one that the layout does not have."""
-    present = {head.name: head for head in layout.heads}
-    for name in heads:
-        if name not in present:
-            raise ConfigError(f"{layout.model_type} has no head {name!r}; choose from {', '.join(present)}")
-    return with_pooler(present[name] for name in heads)

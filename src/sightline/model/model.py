@@ -20,7 +20,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from sightline.core.cache import FORGETFUL, StackCache
+from sightline.core.cache_protocol import FORGETFUL, StackCache
 from sightline.core.mask import Mask
 from sightline.core.sight import Sight
 from sightline.core.taps import record

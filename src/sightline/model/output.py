@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sightline.core.cache import StackCache
+from sightline.core.cache_protocol import StackCache
 from sightline.core.coordinates import Coordinates
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sightline.core.attention import AttentionConfig
 from sightline.core.block import Block, BlockConfig, Stack
-from sightline.core.cache import FORGETFUL, StackCache
+from sightline.core.cache_protocol import FORGETFUL, StackCache
 from sightline.core.coordinates import Coordinates
 from sightline.core.dropout import Dropout
 from sightline.core.position import LearnedPositions

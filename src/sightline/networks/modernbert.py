@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from sightline.core.activation import activation
 from sightline.core.attention import AttentionConfig
 from sightline.core.block import Block, BlockConfig, Stack
-from sightline.core.cache import FORGETFUL, StackCache
+from sightline.core.cache_protocol import FORGETFUL, StackCache
 from sightline.core.check import whole
 from sightline.core.dropout import Dropout
 from sightline.core.mask import SlidingWindow

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from sightline.core.cache import StackCache
+from sightline.core.cache_protocol import StackCache
 from sightline.model.model import Model
 
 

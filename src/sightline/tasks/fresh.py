@@ -10,8 +10,8 @@ import numpy
 from tokenizers import processors
 
 from sightline.errors import InputError
+from sightline.model.build import build
 from sightline.model.families import layout_of
-from sightline.model.load import build
 from sightline.model.model import Model
 from sightline.text.labelled import Examples
 from sightline.text.learn import Kind, learn_tokenizer
