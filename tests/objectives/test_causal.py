@@ -17,8 +17,9 @@ from sightline.core.mask import Causal
 from sightline.errors import InputError, UnsupportedError
 from sightline.model.load import load
 from sightline.model.model import Model
-from sightline.objectives.causal import NOT_ASKED, CausalLM, log_probs
+from sightline.objectives.causal import CausalLM, log_probs
 from sightline.objectives.objective import Batch, Objective
+from sightline.objectives.text import NOT_ASKED
 
 IDS = random_ids(3, 9)
 FAMILIES = ["gpt2", "transfo-xl", "modernbert-decoder", "bert"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy
 from torch import Tensor
 
 from sightline.errors import InputError
@@ -17,9 +18,8 @@ from sightline.model.model import Model
 from sightline.networks.adaptive import AdaptiveSoftmax
 from sightline.networks.heads import LMHead
 from sightline.objectives.objective import Batch, Term
-
-NOT_ASKED = -100
-"""The target of a token at which nothing is asked."""
+from sightline.objectives.text import NOT_ASKED, TextRows
+from sightline.text.words import Words
 
 
 def lm_head(model: Model) -> LMHead | AdaptiveSoftmax:
@@ -54,6 +54,10 @@ class CausalLM:
     def counts(self, batch: Batch) -> Mapping[str, float]:
         """How many targets are asked."""
         return {"loss": float((batch.targets != NOT_ASKED).sum())}
+
+    def batches(self, rows: TextRows, words: Words, random: numpy.random.Generator, done: float) -> list[Batch]:
+        """The rows as they are, each token followed by the next of its document."""
+        return [Batch(inputs=rows.inputs, targets=rows.following, rows=rows.numbers, tokens=rows.tokens)]
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The one term, `loss`, in nats."""

@@ -29,6 +29,7 @@ class Batch:
     rows     the rows' numbers in the user's file: for messages
     tokens   how many of the tokens are real: for progress
     memory   what these rows remember of earlier batches, where they go on from them; the model reads it and adds to it
+    kind     which of several things is asked, for an objective that asks more than one
     """
 
     inputs: Mapping[str, Tensor]
@@ -36,6 +37,7 @@ class Batch:
     rows: tuple[int, ...]
     tokens: int
     memory: StackCache | None = None
+    kind: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
