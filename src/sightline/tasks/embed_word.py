@@ -13,7 +13,7 @@ import torch
 from sightline.errors import InputError
 from sightline.model.model import Model
 from sightline.tasks.embed import Vectors, reading_tokenizer
-from sightline.text.words import find_occurrence
+from sightline.text.occurrences import find_occurrence
 
 
 def embed_word(model: Model, sentence: str, word: str, *, occurrence: int = 1, layer: int = -1) -> Vectors:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.errors import InputError
-from sightline.text.words import find_occurrence, find_word, words
+from sightline.text.occurrences import find_occurrence, find_word, words
 
 PLAIN = st.text(st.sampled_from("ab_7 .-'\n"), max_size=20)
 
