@@ -357,7 +357,8 @@ def test_a_view_is_loaded_as_a_view(tmp_path: Path, mask: Mask) -> None:
     """What the weights were trained under is not forgotten when a model is saved through another mask."""
     view = load(tiny("bert", heads=("lm",)).with_mask(mask).save(tmp_path))
     assert (view.mask, view.trained_mask) == (mask, Bidirectional())
-    refused(lambda: load(rewrite(tmp_path, sightline={"trained_mask": "causel"})), "config.json.*did you mean causal")
+    for wrong, says in (["causel"], "did you mean causal"), ([], "list one or more"), ("causal", "list one or more"):
+        refused(lambda wrong=wrong: load(rewrite(tmp_path, sightline={"trained_masks": wrong})), f"config.json.*{says}")
 
 
 def test_end_tokens_of_the_generation_config_come_first(tmp_path: Path) -> None:
@@ -561,3 +562,15 @@ def test_no_warning_where_nothing_is_wrong(family: str, theirs: tuple[Any, Path]
 def test_end_tokens_are_ids(tmp_path: Path, ends: object) -> None:
     folder = rewrite(tiny("gpt2", heads=("lm",)).save(tmp_path), eos_token_id=ends)
     refused(lambda: load(folder), "eos_token_id .* is no token id")
+
+
+def test_a_tokenizer_makes_no_more_than_the_network_reads(tmp_path: Path) -> None:
+    """A BERT tokenizer beside a network without token types: what it makes goes in as it is."""
+    tokenizer = learn_tokenizer(["a few words to learn from"], vocabulary=60)
+    folder = build("modernbert", "tiny", tokenizer=tokenizer).save(tmp_path)
+    stated = json.loads((folder / "tokenizer_config.json").read_text())
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    (folder / "tokenizer_config.json").write_text(json.dumps({**stated, "model_input_names": names}))
+    model = load(folder)
+    assert "token_type_ids" not in model.tokenizer(["a few words"])
+    assert model(**model.tokenizer(["a few words"])).last_hidden_state.shape[1] == 5

@@ -400,7 +400,7 @@ def test_the_objective_is_read_off_heads_and_mask(family: str, heads: tuple[str,
 def test_a_view_says_what_it_was_trained_under(wordpiece: Tokenizer) -> None:
     model = moved(small("bert", tokenizer=wordpiece))
     view = describe(model.with_mask(Causal()))
-    assert (view.mask, view.trained_mask) == ("causal", "bidirectional")
+    assert (view.mask, view.trained_masks) == ("causal", ("bidirectional",))
     assert "causal; the weights were trained under bidirectional" in str(view)
     assert "trained under bidirectional" in view.abilities["generate"].how
     assert "trained under" not in str(describe(model))

@@ -36,6 +36,8 @@ def open_model(
         model = load(name, revision=revision, device=device, dtype=dtype)
     if wanted is None or wanted == model.mask:
         return model
+    if wanted in model.trained_masks:
+        return model.with_mask(wanted)
     trained = "in every order of a text" if model.layout.two_streams else f"under the mask {model.trained_mask}"
     say(f"note: these weights were trained {trained}; they now look through {wanted}")
     return model.with_mask(wanted)

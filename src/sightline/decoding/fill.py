@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sightline.core.check import whole
 from sightline.decoding.mask_predict import mask_id, masked_log_probs
-from sightline.decoding.rows import check_can_answer, check_unordered
+from sightline.decoding.rows import as_taught, check_can_answer, check_unordered
 from sightline.errors import InputError
 from sightline.model.model import Model, tokenizer_of
 
@@ -128,6 +128,7 @@ def fill(model: Model, text: str, top_k: int = 5) -> Filled:
         fill(model, "The pizza was fantastic. The restaurant is [MASK].").blanks[0][0].word
     """
     whole("top_k", top_k)
+    model = as_taught(model, ahead=True)
     ids, places = _encoded(model, text)
     check_can_answer(model)
     check_unordered(model)

@@ -22,6 +22,7 @@ from sightline.decoding.mask_predict import MaskPredict, longest, mask_id, predi
 from sightline.decoding.rows import (
     Prompts,
     Rows,
+    as_taught,
     check_can_answer,
     check_can_continue,
     check_unordered,
@@ -244,6 +245,7 @@ def generate(
         raise ConfigError("beams look for the likeliest text and draw nothing; leave temperature at 0, or beams at 1")
     if samples > 1 and temperature == 0 and samples > beams:
         raise ConfigError(f"{samples} samples at temperature 0 would be the same; give a temperature, or as many beams")
+    model = as_taught(model, ahead=method == "mask-predict")
     rows = prompt_ids(model, prompts)
     check_can_answer(model)
     if method == "mask-predict":

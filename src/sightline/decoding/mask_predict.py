@@ -50,10 +50,13 @@ def masked_log_probs(model: Model, ids: Tensor, places: Tensor) -> Tensor:
 
 
 def _states(model: Model, ids: Tensor, places: Tensor) -> Tensor:
-    """What stands for a blank at each place, (B, P, W): the state of the mask token that holds it, or in a network of
-    two streams that of a target, while nobody sees what holds the place of a blank."""
+    """What stands for a blank at each place, (B, P, W): the state of the mask token that holds it, or of the token
+    before it where the model answers there, or in a network of two streams that of a target, while nobody sees what
+    holds the place of a blank."""
+    if model.shifted and bool((places == 0).any()):
+        raise InputError("this model answers a blank at the token before it, and none stands before the first")
     if not model.layout.two_streams:
-        return model(ids).last_hidden_state[:, places]
+        return model(ids).last_hidden_state[:, places - 1 if model.shifted else places]
     tokens = ids.shape[1]
     hidden = (ids == mask_id(model))[:, None].expand(-1, tokens, -1)
     mapping = torch.nn.functional.one_hot(places.cpu(), tokens)[None].expand(len(ids), -1, -1)

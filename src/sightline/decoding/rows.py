@@ -91,10 +91,21 @@ def learned_both_sides(model: Model) -> bool:
 
     A model that was trained to look back only predicts there the token after the blank.
     """
-    if reads_ranks(model.trained_mask):
-        return True
+    return any(looks_ahead(mask) for mask in model.trained_masks)
+
+
+def looks_ahead(mask: Mask) -> bool:
+    """Whether a token may see one behind it."""
     pair = Coordinates.consecutive(2)
-    return bool(model.trained_mask.table(pair, pair)[0, 0, 1])
+    return reads_ranks(mask) or bool(mask.table(pair, pair)[0, 0, 1])
+
+
+def as_taught(model: Model, *, ahead: bool) -> Model:
+    """A hybrid looking through that of its masks under which it learned to look ahead, or back; others as they are."""
+    if len(model.trained_masks) < 2 or model.mask not in model.trained_masks:
+        return model
+    fit = [mask for mask in model.trained_masks if looks_ahead(mask) == ahead]
+    return model.with_mask(fit[0]) if fit else model
 
 
 def _growing(prompt: int, length: int) -> Coordinates:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from sightline.errors import ConfigError
 from sightline.model.families import layout_of, sized
 from sightline.model.initialize import initialize
 from sightline.model.model import Model
-from sightline.model.parts import Parts, place_of, wanted_dtype
+from sightline.model.parts import Parts, place_of, readable, wanted_dtype
 from sightline.text.tokenizer import Tokenizer
 from sightline.weights.layout import Layout
 from sightline.weights.read import with_pooler
@@ -44,9 +43,7 @@ def build(
         settings.setdefault("vocabulary", len(tokenizer))
     pad = None if tokenizer is None else tokenizer.special.pad_id
     config = sized(family, size, **{**layout.settings(pad), **settings})
-    if tokenizer is not None and tokenizer.makes_types and not getattr(config, "token_types", 0):
-        tokenizer = copy.copy(tokenizer)  # the caller's own goes on making what this model could not read
-        tokenizer.makes_types = False
+    tokenizer = None if tokenizer is None else readable(tokenizer, config)
     asked = _with_needed(layout, heads)
     names = labels if isinstance(labels, tuple) else None
     count = labels if isinstance(labels, int) else len(labels)

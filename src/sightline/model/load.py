@@ -18,8 +18,9 @@ from sightline.model.families import layout_of
 from sightline.model.heads import sequence_head
 from sightline.model.initialize import initialize
 from sightline.model.model import PROBLEMS, Model
-from sightline.model.parts import Parts, place_of, wanted_dtype
+from sightline.model.parts import Parts, place_of, readable, wanted_dtype
 from sightline.networks.heads import POOLINGS
+from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
 from sightline.weights.files import open_tensors, read_json
 from sightline.weights.hub import locate
@@ -63,6 +64,12 @@ def _has_tokenizer(folder: Path) -> bool:
     return any((folder / name).is_file() for name in names)
 
 
+def _tokenizer(folder: Path, layout: Layout, config: Any) -> Tokenizer | None:
+    if not _has_tokenizer(folder):
+        return None
+    return readable(load_tokenizer(folder, model_type=layout.model_type), config)
+
+
 def _listed(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
@@ -87,13 +94,17 @@ def _stored_config(folder: Path) -> dict[str, Any]:
     return stored
 
 
-def _trained_mask(folder: Path, stored: Mapping[str, Any], mask: Mask) -> Mask:
-    """What the weights were trained under: what `save` wrote of a view through another mask, else the mask itself."""
-    stated = stored.get("sightline")
-    if not isinstance(stated, Mapping) or "trained_mask" not in stated:
-        return mask
+def _trained_masks(folder: Path, stored: Mapping[str, Any], mask: Mask) -> tuple[Mask, ...]:
+    """What the weights were trained under: what `save` wrote of a hybrid, or of a view through another mask, else the
+    mask itself."""
+    own = stored.get("sightline")
+    stated = own.get("trained_masks") if isinstance(own, Mapping) else None
+    if stated is None:
+        return (mask,)
+    if not isinstance(stated, list) or not stated:
+        raise CheckpointError(f"{folder / 'config.json'} names no trained_masks: {stated!r:.80}; list one or more")
     try:
-        return Mask.parse(str(stated["trained_mask"]))
+        return tuple(Mask.parse(str(each)) for each in stated)
     except ConfigError as error:
         raise CheckpointError(f"{folder / 'config.json'}: {error}") from error
 
@@ -107,6 +118,12 @@ def _own(folder: Path, stored: Mapping[str, Any], field: str, choices: Sequence[
             f"{folder / 'config.json'} names the {field} {stated!r}; choose one of {', '.join(choices)}"
         )
     return stated
+
+
+def _says(stored: Mapping[str, Any], field: str) -> bool:
+    """Whether something is true that only Sightline writes."""
+    own = stored.get("sightline")
+    return isinstance(own, Mapping) and own.get(field) is True
 
 
 def _read_config(folder: Path, stored: Mapping[str, Any]) -> tuple[Layout, Any, Mask]:
@@ -192,14 +209,13 @@ def load(
     if pooling is not None and "classifier" in heads:
         sequence_head(parts.heads["classifier"]).pooling = pooling
     parts.to(where)
-    trained = _trained_mask(folder, stored, mask)
     model = Model(
         parts.network,
         parts.heads,
         layout,
         config,
-        trained,
-        tokenizer=load_tokenizer(folder, model_type=layout.model_type) if _has_tokenizer(folder) else None,
+        mask,
+        tokenizer=_tokenizer(folder, layout, config),
         labels=_labels(stored, counts),
         embedding=read_embedding_defaults(folder),
         problem_type=_problem_type(stored),
@@ -207,4 +223,6 @@ def load(
         stored_config=stored,
         new_tensors=new,
     ).eval()
-    return model if mask == trained else model.with_mask(mask)
+    model.trained_masks = _trained_masks(folder, stored, mask)
+    model.shifted = _says(stored, "shifted")
+    return model

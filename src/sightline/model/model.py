@@ -41,7 +41,10 @@ class Model(nn.Module):
 
     network       the family's own module
     heads         what can be asked of it, by name: lm, pooler, next_sentence, classifier, tagger, span
-    mask          who may attend to whom; `trained_mask` is the one that the weights were trained under
+    mask          who may attend to whom
+    trained_masks those that the weights were trained under: one, or several of a hybrid (Charpentier and Samuel 2024,
+                  "GPT or BERT: why not both?", section 2); `trained_mask` is the first
+    shifted       whether a blank is answered at the token before it, where a causal model would answer, too
     tokenizer     None where the model came without one
     labels        names of the classes that the classifier or tagger tells apart, where they have any
     problem_type  what the classifier's outputs are, in transformers' words: "regression" (a number), one of several
@@ -72,7 +75,9 @@ class Model(nn.Module):
         self.network, self.heads = network, heads
         self.layout = layout
         self.network.config = config
-        self.mask = self.trained_mask = mask
+        self.mask = mask
+        self.trained_masks: tuple[Mask, ...] = (mask,)
+        self.shifted = False
         self.tokenizer, self.labels, self.embedding = tokenizer, labels, embedding
         self.problem_type, self.long = problem_type, long
         self.stored_config = stored_config or {}
@@ -87,6 +92,11 @@ class Model(nn.Module):
     def family(self) -> str:
         """Which network this is."""
         return self.layout.family
+
+    @property
+    def trained_mask(self) -> Mask:
+        """The mask that the weights were trained under, or the first of several."""
+        return self.trained_masks[0]
 
     @property
     def regression(self) -> bool:
@@ -250,7 +260,8 @@ class Model(nn.Module):
     def extra_repr(self) -> str:
         """What `repr` says before the modules."""
         under = f"mask={self.mask}"
-        trained = "" if self.mask == self.trained_mask else f", trained under {self.trained_mask}"
+        masks = " and ".join(map(str, self.trained_masks))
+        trained = "" if self.trained_masks == (self.mask,) else f", trained under {masks}"
         return f"{self.layout.model_type}, {under}{trained}, heads={', '.join(self.heads) or 'none'}"
 
 

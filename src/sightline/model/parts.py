@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from sightline.errors import ConfigError
 from sightline.model.initialize import WithoutDrawing
+from sightline.text.tokenizer import Tokenizer
 from sightline.weights.layout import Layout
 from sightline.weights.read import FLOATS, build_heads
 
@@ -46,3 +48,13 @@ def place_of(device: torch.device | str | None) -> torch.device:
             reason = "there is no such device; cpu, cuda and mps are some"
         raise ConfigError(f"device={str(device)!r} cannot be used here ({reason}); 'cpu' always can") from error
     return place
+
+
+def readable(tokenizer: Tokenizer, config: Any) -> Tokenizer:
+    """The tokenizer, or one like it that makes no token types, where the network has none and could not read them."""
+    types: int = getattr(config, "token_types", 0)
+    if types or not tokenizer.makes_types:
+        return tokenizer
+    own = copy.copy(tokenizer)  # the caller's goes on making them
+    own.makes_types = False
+    return own

@@ -35,9 +35,12 @@ _SPECIAL = ("bos_token_id", "eos_token_id", "pad_token_id")
 def _said_by_sightline_alone(model: Model) -> dict[str, Any]:
     """What the layout has no field for; and, for people, that transformers would compute something else."""
     own: dict[str, Any] = {}
-    if model.trained_mask != model.mask:
-        own["trained_mask"] = str(model.trained_mask)
+    if model.trained_masks != (model.mask,):
+        own["trained_masks"] = [str(mask) for mask in model.trained_masks]
     unread = [] if model.layout.expresses(model.mask, model.config) else [f"the mask {model.mask}"]
+    if model.shifted:
+        own["shifted"] = True
+        unread.append("the answer to a blank one token before it")
     if "classifier" in model.heads:
         head = sequence_head(model.heads["classifier"])
         if model.long != "cut":

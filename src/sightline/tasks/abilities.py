@@ -55,7 +55,7 @@ def looks(mask: Mask, positions: int) -> Looks:
 def _retrained(model: Model) -> str:
     """A warning, where the weights were trained under a mask that looks elsewhere."""
     positions = model.config.positions
-    if looks(model.mask, positions) == looks(model.trained_mask, positions):
+    if any(looks(model.mask, positions) == looks(mask, positions) for mask in model.trained_masks):
         return ""
     return f"; the weights were trained under {model.trained_mask}, so expect little"
 

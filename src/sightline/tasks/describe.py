@@ -66,7 +66,7 @@ class Description:
     token_types: int
     local_layers: str | None
     mask: str
-    trained_mask: str
+    trained_masks: tuple[str, ...]
     drawing: Drawing
     heads: tuple[str, ...]
     labels: tuple[str, ...] | None
@@ -236,7 +236,7 @@ def describe(model: Model, name: str | None = None) -> Description:
         token_types=facts.token_types(config),
         local_layers=_local_layers(model),
         mask=str(model.mask),
-        trained_mask=str(model.trained_mask),
+        trained_masks=tuple(str(mask) for mask in model.trained_masks),
         drawing=draw(model.mask),
         heads=tuple(model.heads),
         labels=_labels(model),
@@ -278,7 +278,8 @@ def _page(it: Description) -> list[str]:
     special = " ".join(f"{role}={token}" for role, token in (it.special_tokens or {}).items())
     tokenizer = "no tokenizer" if it.tokenizer is None else f"{it.tokenizer}, {it.tokens:,} tokens"
     size = f"{it.layers} layers, {it.width:,} wide, {it.attention_heads} attention heads, {it.inner:,} inner"
-    now = it.mask if it.mask == it.trained_mask else f"{it.mask}; the weights were trained under {it.trained_mask}"
+    masks = " and ".join(it.trained_masks)
+    now = it.mask if it.trained_masks == (it.mask,) else f"{it.mask}; the weights were trained under {masks}"
     lines = [
         kind if it.name == NAMES[it.layout] else f"{it.name}: {kind}",
         "",

@@ -205,7 +205,7 @@ def differences(one: Model, other: Model, names: tuple[str, str] | None = None) 
     first, second = names or (None, None)
     a, b = describe(one, first), describe(other, second)
     kind = [NAMES[it.layout] for it in (a, b)]
-    changed = one.mask != one.trained_mask or other.mask != other.trained_mask
+    changed = one.mask not in one.trained_masks or other.mask not in other.trained_masks
     items = [
         *_mask("mask", one.mask, other.mask),
         *(_mask("mask in training", one.trained_mask, other.trained_mask) if changed else []),
