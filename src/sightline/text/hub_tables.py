@@ -1,6 +1,7 @@
-"""A table on the Hugging Face hub, by the address that polars and others give it: the file in the cache.
+"""A table on the Hugging Face hub, by the address that polars and others give it: the file in the cache; or a folder.
 
     hf://datasets/OWNER/NAME[@REVISION]/PATH/TO/FILE.csv
+    hf://datasets/OWNER/NAME[@REVISION][/PATH/TO/FOLDER]
 
 `huggingface_hub` does the work and reads HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE. A revision is a branch, a
 tag, a commit, or ~parquet, the hub's own conversion.
@@ -10,12 +11,14 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from sightline.errors import NotFoundError
 
 PREFIX = "hf://"
 _ADDRESS = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?/(?P<file>.+)", re.ASCII)
+_FOLDER = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?(/(?P<folder>.+))?", re.ASCII)
 _SHAPE = "hf://datasets/OWNER/NAME/FILE.parquet"
 
 
@@ -34,7 +37,7 @@ def _no_such_file(name: str, file: str, revision: str | None) -> NotFoundError:
     return NotFoundError(f"the data set {name!r} on the hub has no file {file!r}: {hint}")
 
 
-def _hub_error(name: str, file: str, revision: str | None, error: Exception) -> NotFoundError:
+def hub_error(name: str, file: str, revision: str | None, error: Exception) -> NotFoundError:
     """One line for what `huggingface_hub` raised; its own words, which may hold passwords, are left out."""
     from huggingface_hub import constants, errors
 
@@ -64,6 +67,20 @@ def _hub_error(name: str, file: str, revision: str | None, error: Exception) -> 
     return NotFoundError(f"the download of {file!r} of the data set {name!r} broke off; run this again")
 
 
+def _named(revision: str | None) -> str | None:
+    """A revision as the hub calls it."""
+    return "refs/convert/parquet" if revision == "~parquet" else revision and revision.replace("%2F", "/")
+
+
+def _commit(name: str, revision: str | None) -> tuple[str, bool]:
+    """The commit that a revision of a data set is, and whether only the cache may answer."""
+    from huggingface_hub import HfApi, constants
+
+    offline = constants.is_offline_mode()
+    api = HfApi(library_name="sightline")
+    return api.resolve_revision(name, repo_type="dataset", revision=revision, local_files_only=offline), offline
+
+
 def fetch_table(address: str) -> Path:
     """The file at an hf:// address, downloaded unless it is cached.
 
@@ -72,20 +89,47 @@ def fetch_table(address: str) -> Path:
     found = _ADDRESS.fullmatch(address)
     if found is None or "*" in address:
         raise NotFoundError(f"{address!r} does not name one file of a data set; write {_SHAPE}")
-    name, revision, file = found["name"], found["revision"], found["file"]
-    if revision is not None:
-        revision = {"~parquet": "refs/convert/parquet"}.get(revision, revision.replace("%2F", "/"))
-    from huggingface_hub import HfApi, constants, hf_hub_download
+    name, revision, file = found["name"], _named(found["revision"]), found["file"]
+    from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
 
-    offline = constants.is_offline_mode()
     try:
-        api = HfApi(library_name="sightline")
-        commit = api.resolve_revision(name, repo_type="dataset", revision=revision, local_files_only=offline)
+        commit, offline = _commit(name, revision)
         return Path(
             hf_hub_download(
                 name, file, repo_type="dataset", revision=commit, library_name="sightline", local_files_only=offline
             )
         )
     except (OSError, HTTPError, RevisionResolutionError, ValueError) as error:
-        raise _hub_error(name, file, revision, error) from error
+        raise hub_error(name, file, revision, error) from error
+
+
+def fetch_folder(address: str, suffixes: Sequence[str]) -> Path:
+    """The files below an hf:// address that end in one of `suffixes`, downloaded unless they are cached: a folder.
+
+    Raises NotFoundError, in one line with what to do, as `fetch_table` does.
+    """
+    found = _FOLDER.fullmatch(address)
+    if found is None or "*" in address:
+        raise NotFoundError(f"{address!r} names no data set; write hf://datasets/OWNER/NAME, or a folder in it")
+    name, revision, folder = found["name"], _named(found["revision"]), (found["folder"] or "").rstrip("/")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
+
+    try:
+        commit, offline = _commit(name, revision)
+        whole = Path(
+            snapshot_download(
+                name,
+                repo_type="dataset",
+                revision=commit,
+                allow_patterns=[f"{folder + '/' if folder else ''}*{suffix}" for suffix in suffixes],
+                library_name="sightline",
+                local_files_only=offline,
+            )
+        )
+    except (OSError, HTTPError, RevisionResolutionError, ValueError) as error:
+        raise hub_error(name, folder or "data", revision, error) from error
+    if not (whole / folder).is_dir():
+        raise _no_such_file(name, folder, revision)
+    return whole / folder

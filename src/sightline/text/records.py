@@ -40,17 +40,22 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
         yield file
 
 
-def decoded_lines(file: IO[bytes], name: str) -> Iterator[str]:
+def decoded(line: bytes, number: int, name: str) -> str:
+    """A line of a UTF-8 file, the number from 1; InputError for other bytes."""
+    try:
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{name} is not UTF-8 text: byte {error.start + 1} of line {number} is 0x{line[error.start]:02x};"
+            " save it as UTF-8"
+        ) from None
+
+
+def decoded_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
     """The lines of a UTF-8 file, their ends included, without blank ones at its end; InputError for other bytes."""
     blank: list[str] = []
     for number, line in enumerate(file, start=1):
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{name} is not UTF-8 text: byte {error.start + 1} of line {number} is 0x{line[error.start]:02x};"
-                " save it as UTF-8"
-            ) from None
+        text = decoded(line, number, name)
         if text in ("\n", "\r\n"):
             blank.append(text)
             continue
@@ -102,16 +107,21 @@ def delimited_rows(
         raise InputError(f"row {number + 1} of {name} (line {rows.line_num}) cannot be read: {error}{remedy}") from None
 
 
+def json_row(line: str, number: int, name: str) -> str | Mapping[str, object]:
+    """A row of a .jsonl: an object, or a text in quotes."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"row {number} of {name} is not JSON ({error}); write one JSON object a line") from None
+    if not isinstance(row, (str, Mapping)):
+        raise InputError(f"row {number} of {name} is {line.strip():.40}; write one JSON object a line")
+    return row
+
+
 def json_rows(lines: Iterable[str], name: str) -> Iterator[str | Mapping[str, object]]:
     """The rows of a .jsonl: objects, or texts in quotes."""
     for number, line in enumerate(lines, start=1):
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"row {number} of {name} is not JSON ({error}); write one JSON object a line") from None
-        if not isinstance(row, (str, Mapping)):
-            raise InputError(f"row {number} of {name} is {line.strip():.40}; write one JSON object a line")
-        yield row
+        yield json_row(line, number, name)
 
 
 @contextmanager

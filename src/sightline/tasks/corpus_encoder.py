@@ -1,0 +1,75 @@
+"""Documents to token ids, many at once: what stands in the shards of a corpus."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy
+
+from sightline.text.tokenizer import Tokenizer
+
+PIECE = 2**17  # signs of a document that are encoded at once: so that one long novel keeps all cores busy
+_SEAM = re.compile(r"(?<=\S)\n(?=\S)")
+_PROBES = (
+    ("a.", "b"),
+    ("it is 3", "4 (x)"),
+    ("é!", "\u201cZ"),
+    ("\u4e2d", "\u6587"),
+    ("x", "'s"),
+    ("No", "\N{FAMILY}"),
+)
+
+
+class Encoder:
+    """A tokenizer that takes text for nothing but text: what looks like `[MASK]` in it is six signs and not a blank.
+
+    opening, closing  the ids that stand before and after each document; empty where the tokenizer has none
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        """It takes the tokenizer over."""
+        tokenizer.backend.encode_special_tokens = True
+        special = tokenizer.special
+        self.tokenizer = tokenizer
+        self.opening = _first(special.cls_id, special.bos_id)
+        self.closing = _first(special.sep_id, special.eos_id)
+        self._parts_at_lines = all(
+            self._ids([f"{one}\n{other}"]) == self._ids([f"{one}\n", other]) for one, other in _PROBES
+        )
+
+    def _ids(self, pieces: Sequence[str]) -> list[int]:
+        return list(chain.from_iterable(row.ids for row in self.tokenizer.encodings(pieces, add_special_tokens=False)))
+
+    def pieces(self, text: str) -> list[str]:
+        """A text in pieces that have the same tokens one by one as together: parted where one line ends and the next
+        begins, if this tokenizer never has a token across. Joined they are the text."""
+        found, begin = [], 0
+        while self._parts_at_lines and len(text) - begin > PIECE:
+            seam = _SEAM.search(text, begin + PIECE)
+            if seam is None:
+                break
+            found.append(text[begin : seam.end()])
+            begin = seam.end()
+        found.append(text[begin:])
+        return found
+
+    def encode(self, texts: Sequence[str]) -> tuple[numpy.ndarray, numpy.ndarray]:
+        """The ids of all documents, one behind the other, uint32, and how many each has, int64 (N,)."""
+        pieces = [self.pieces(text) for text in texts]
+        encoded = self.tokenizer.encodings([piece for each in pieces for piece in each], add_special_tokens=False)
+        rows = iter([row.ids for row in encoded])
+        lengths = numpy.empty(len(texts), numpy.int64)
+        flat: list[list[int]] = []
+        for number, each in enumerate(pieces):
+            document = [self.opening, *(next(rows) for _ in each), self.closing]
+            lengths[number] = sum(map(len, document))
+            flat += document
+        ids = numpy.fromiter(chain.from_iterable(flat), numpy.uint32, count=int(lengths.sum()))
+        return ids, lengths
+
+
+def _first(*ids: int | None) -> list[int]:
+    """The first that there is, alone in a list."""
+    return [id for id in ids if id is not None][:1]
