@@ -48,8 +48,11 @@ if TYPE_CHECKING:
     from sightline.tasks.differences import differences
     from sightline.tasks.embed import embed, embed_batches
     from sightline.tasks.embed_word import embed_word
+    from sightline.tasks.evaluate import evaluate
     from sightline.tasks.finetune import finetune, tune
     from sightline.tasks.finetune_config import FinetuneConfig
+    from sightline.tasks.score import score, score_batches
+    from sightline.tasks.scores import Score, Scores, tabulate
     from sightline.tasks.vectors import save_vectors
     from sightline.text.labelled import Examples, read_examples
     from sightline.text.learn import learn_tokenizer
@@ -77,8 +80,11 @@ _HOMES = {
     "tasks.differences": "differences",
     "tasks.embed": "embed embed_batches",
     "tasks.embed_word": "embed_word",
+    "tasks.evaluate": "evaluate",
     "tasks.finetune": "finetune tune",
     "tasks.finetune_config": "FinetuneConfig",
+    "tasks.score": "score score_batches",
+    "tasks.scores": "Score Scores tabulate",
     "tasks.vectors": "save_vectors",
     "text.labelled": "Examples read_examples",
     "text.learn": "learn_tokenizer",
@@ -107,6 +113,8 @@ __all__ = [
     "Permuted",
     "Prefix",
     "SameDocument",
+    "Score",
+    "Scores",
     "Sight",
     "SightlineError",
     "SlidingWindow",
@@ -121,6 +129,7 @@ __all__ = [
     "embed",
     "embed_batches",
     "embed_word",
+    "evaluate",
     "fill",
     "finetune",
     "generate",
@@ -131,7 +140,10 @@ __all__ = [
     "read_texts",
     "record",
     "save_vectors",
+    "score",
+    "score_batches",
     "split",
+    "tabulate",
     "tune",
     "with_classifier",
 ]

@@ -23,7 +23,7 @@ SUFFIXES = (".csv", ".jsonl", ".parquet")
 SHOWN = 60  # characters of a text on stdout
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """On one line, without signs that a terminal would obey."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
@@ -54,13 +54,13 @@ class Answer:
 
     def line(self) -> str:
         """label, probability and the text, parted by tabs, on one line that a terminal can show."""
-        text = " · ".join(map(_plain, self.texts))
+        text = " · ".join(map(plain, self.texts))
         shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
         if self.labels is None:
             return f"\t{shown}" if self.said is None else f"{self.said:.6g}\t{shown}"
         if (label := self.label) is None:
             return f"\t\t{shown}"
-        return f"{_plain(label)}\t{self.probabilities[label]:.4f}\t{shown}"
+        return f"{plain(label)}\t{self.probabilities[label]:.4f}\t{shown}"
 
     def record(self) -> dict[str, Any]:
         """All of it, as JSON."""

@@ -13,6 +13,8 @@ from typer.exceptions import TyperException
 from sightline.app import run, talk
 from sightline.app.classify import classify
 from sightline.app.compare import compare
+from sightline.app.evaluate import evaluate
+from sightline.app.score import score
 from sightline.app.tune import tune
 from sightline.errors import SightlineError
 
@@ -27,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run.fill, run.generate, run.embed, run.show, tune, classify, compare):
+for verb in (run.fill, run.generate, run.embed, score, run.show, tune, classify, compare, evaluate):
     app.command()(verb)
 
 

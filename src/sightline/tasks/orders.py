@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from sightline.model.model import Model
 
 
+def order_states(model: Model, input_ids: Tensor, ranks: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+    """What a network of two streams says at each token from those of lower rank alone, (B, T, W).
+
+    Arguments are as in `order_log_probs`, `ranks` (B, T) an order; nothing is checked.
+    """
+    every = torch.eye(input_ids.shape[1])[None].expand(len(input_ids), -1, -1)
+    through = model.with_mask(Permuted())
+    return through(input_ids, attention_mask, ranks=ranks, target_mapping=every).last_hidden_state
+
+
 def order_log_probs(
     model: Model, input_ids: Tensor, ranks: Tensor | None = None, attention_mask: Tensor | None = None
 ) -> Tensor:
@@ -48,10 +58,9 @@ def order_log_probs(
     real = torch.ones_like(input_ids, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
     order = real.long().cumsum(-1) if ranks is None else ranks.expand_as(input_ids)
     _check_order(order, real)
-    every = torch.eye(input_ids.shape[1])[None].expand(len(input_ids), -1, -1)
     with torch.no_grad():
-        out = model.with_mask(Permuted())(input_ids, attention_mask, ranks=order, target_mapping=every)
-        found = head.log_prob(out.last_hidden_state, input_ids.to(model.device))
+        states = order_states(model, input_ids, order, attention_mask)
+        found = head.log_prob(states, input_ids.to(model.device))
     return found * (real & (order > 0)).to(found)
 
 
