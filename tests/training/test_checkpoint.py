@@ -34,7 +34,7 @@ def moments(training: Training) -> dict[str, torch.Tensor]:
     return {
         f"{kind} {name}": value.clone()
         for name, parameter in training.parameters.items()
-        for kind, value in training.optimizer.state[parameter].items()
+        for kind, value in training.optimizers[0].state[parameter].items()
     }
 
 

@@ -227,7 +227,7 @@ def test_an_interrupt_within_an_update_is_not_forgotten(monkeypatch: pytest.Monk
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.optimizer, "step", interrupted)
+    monkeypatch.setattr(training.optimizers[0], "step", interrupted)
     with pytest.raises(KeyboardInterrupt):
         next(fit(training, labelled()))
     with pytest.raises(ConfigError, match="within an update"):

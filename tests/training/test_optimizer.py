@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from sightline.training.config import TrainingConfig
-from sightline.training.optimizer import adamw
+from sightline.training.optimizer import adamw, optimizers
 from training.small import small
 
 
@@ -37,3 +37,24 @@ def test_matrices_decay_and_nothing_else() -> None:
     assert len(decaying["params"]) + len(other["params"]) == len(names)
     left_alone = {names[id(parameter)] for parameter in other["params"]}
     assert left_alone == {name for name in names.values() if name.endswith("bias") or "norm" in name}
+
+
+def test_muon_takes_the_hidden_matrices_and_adamw_all_else() -> None:
+    """Each parameter is in one optimizer; embeddings and heads are in AdamW, tied ones once."""
+    model = small("gpt2")
+    parameters = dict(model.named_parameters())
+    muon, other = optimizers(parameters, TrainingConfig(learning_rate=0.1, optimizer="muon"))
+    assert isinstance(muon, torch.optim.Muon) and isinstance(other, torch.optim.AdamW)
+    held = [[id(p) for group in each.param_groups for p in group["params"]] for each in (muon, other)]
+    assert sorted(held[0] + held[1]) == sorted(map(id, parameters.values()))
+    hidden = {name for name, p in parameters.items() if id(p) in held[0]}
+    assert hidden == {name for name, p in parameters.items() if "stack.blocks" in name and p.dim() == 2}
+
+
+def test_muons_updates_are_as_large_as_adamws() -> None:
+    """Liu et al. 2025, section 2.2: a root mean square of about 0.2, whatever the gradient's size."""
+    weight = nn.Parameter(torch.zeros(64, 96))
+    (muon,) = optimizers({"network.stack.w": weight}, TrainingConfig(learning_rate=0.1, optimizer="muon"))
+    weight.grad = 1e-3 * torch.randn(64, 96, generator=torch.Generator().manual_seed(0))
+    muon.step()
+    assert 0.01 < float(weight.detach().square().mean().sqrt()) < 0.03

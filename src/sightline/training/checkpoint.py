@@ -2,7 +2,7 @@
 
     folder/000003-step-120/
         weights.safetensors     what learns, by its name in the model
-        optimizer.safetensors   the optimizer's moments, as exp_avg/name …
+        optimizer.safetensors   the optimizers' moments, as exp_avg/name …
         extra.safetensors       the caller's tensors
         training.json           the step, what the training was made of, the caller's JSON
         manifest.json           sizes and hashes of the others
@@ -160,24 +160,26 @@ def _apply(path: Path, training: Training) -> Restored:
     with torch.no_grad():
         for name, parameter in training.parameters.items():
             parameter.copy_(weights[name])
-    training.optimizer.state.clear()
+    for optimizer in training.optimizers:
+        optimizer.state.clear()
+    holder = {id(p): each for each in training.optimizers for group in each.param_groups for p in group["params"]}
     for key, value in moments.items():
         kind, _, name = key.partition("/")
         parameter = training.parameters[name]
         # A copy in memory of its own: what was loaded may be a view on the file, which a later save removes.
-        training.optimizer.state[parameter][kind] = value.to(parameter.device, copy=True)
+        holder[id(parameter)].state[parameter][kind] = value.to(parameter.device, copy=True)
     training.step, training.steps, training.torn = record["step"], record["steps"], False
     tensors = load_file(path / "extra.safetensors")
     return Restored(path=path, step=training.step, state=record["state"], tensors=tensors)
 
 
 def _moments(training: Training) -> dict[str, Tensor]:
-    """What the optimizer remembers of each parameter that ever had a gradient."""
-    held = training.optimizer.state
+    """What the optimizers remember of each parameter that ever had a gradient."""
     return {
         f"{kind}/{name}": value
+        for optimizer in training.optimizers
         for name, parameter in training.parameters.items()
-        for kind, value in held.get(parameter, {}).items()
+        for kind, value in optimizer.state.get(parameter, {}).items()
     }
 
 

@@ -8,7 +8,8 @@ from typing import Literal, get_args
 
 from sightline.errors import ConfigError
 
-Schedule = Literal["linear", "cosine", "constant"]
+Schedule = Literal["linear", "cosine", "constant", "wsd"]
+OptimizerName = Literal["adamw", "muon"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 _OF_TUNE = (
@@ -30,8 +31,11 @@ class TrainingConfig:
     learning_rate  the highest that the schedule reaches
     weight_decay   AdamW's, of matrices only: biases, norms and other vectors are left alone
     warmup         share of all steps in which the learning rate climbs from 0
-    schedule       what follows: "linear" or "cosine" down to 0, or "constant"
-    betas, eps     AdamW's
+    schedule       what follows: "linear" or "cosine" down to 0, "constant", or "wsd": constant, and linear to 0 in the
+                   last `decay` of all steps (warm-up–stable–decay)
+    decay          share of all steps in which "wsd" comes down
+    optimizer      "adamw", or "muon": that for the blocks' matrices, AdamW for all else
+    betas, eps     AdamW's; momentum: Muon's
     clip           largest norm of all gradients together; None lets them be
     precision      of matrix products and what lies between them; weights, their gradients and the optimizer keep the
                    model's own type. "bfloat16" has 8 bits and is about twice as fast where the processor has
@@ -44,6 +48,9 @@ class TrainingConfig:
     weight_decay: float = 0.01
     warmup: float = 0.1
     schedule: Schedule = "linear"
+    decay: float = 0.25
+    optimizer: OptimizerName = "adamw"
+    momentum: float = 0.95
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     clip: float | None = 1.0
@@ -55,11 +62,14 @@ class TrainingConfig:
         _check("learning_rate", self.learning_rate, self.learning_rate > 0, "more than 0")
         _check("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
         _check("warmup", self.warmup, 0 <= self.warmup <= 1, "a share, 0 to 1")
+        _check("decay", self.decay, 0 <= self.decay <= 1 - self.warmup, "a share that warmup leaves room for")
+        _check("momentum", self.momentum, 0 <= self.momentum < 1, "0 or more and less than 1")
         _check("betas", self.betas, all(0 <= beta < 1 for beta in self.betas), "0 or more and less than 1")
         _check("eps", self.eps, self.eps > 0, "more than 0")
         _check("clip", self.clip, self.clip is None or self.clip > 0, "more than 0, or None")
         for name, value, choices in (
             ("schedule", self.schedule, get_args(Schedule)),
+            ("optimizer", self.optimizer, get_args(OptimizerName)),
             ("precision", self.precision, get_args(Precision)),
         ):
             _check(name, value, value in choices, f"one of {', '.join(choices)}")

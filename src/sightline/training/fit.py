@@ -4,7 +4,8 @@
     for progress in fit(training, steps):
         print(progress.step, progress.loss)
 
-Everything that trains consumes this loop. Between two steps the model is in eval mode and may be used, the training may
+Everything that trains consumes this loop. Where several processes run it (`ranks`), each computes a part of each step's
+micro-batches, and all take the same step. Between two steps the model is in eval mode and may be used, the training may
 be saved, and the loop may be left: a new `fit` goes on from there.
 """
 
@@ -24,9 +25,10 @@ from sightline.model.model import Model
 from sightline.objectives.objective import Batch, Objective
 from sightline.training.config import TrainingConfig, named
 from sightline.training.freeze import freeze, frozen_parts, learning
-from sightline.training.optimizer import adamw
+from sightline.training.optimizer import optimizers
 from sightline.training.precision import chosen, computing
 from sightline.training.randomness import randomness
+from sightline.training.ranks import add_gradients, agreed, own_part, rank, total
 from sightline.training.schedule import learning_rate
 from sightline.training.steps import Steps
 
@@ -85,9 +87,15 @@ class Training:
             raise ConfigError(
                 f"all of this model is frozen and it has no head that could learn: lower {named('frozen_layers')}"
             )
-        self.optimizer = adamw(self.parameters.values(), config)
+        self.optimizers = optimizers(self.parameters, config)
         self.precision = chosen(config.precision, model.device, model.dtype)
         model.eval()
+
+    def replan(self, steps: int) -> None:
+        """Let there be so many steps: what comes follows the schedule of as many; what was done stays."""
+        if steps < self.step:
+            raise ConfigError(f"{self.step} steps are done, so there cannot be {steps} in all")
+        self.steps = steps
 
 
 def fit(training: Training, steps: Steps) -> Iterator[Progress]:
@@ -114,7 +122,7 @@ def _take_step(training: Training, steps: Steps) -> Progress:
     began = time.perf_counter()
     batches = steps[training.step]
     rate = learning_rate(training.config, training.step, len(steps))
-    training.optimizer.zero_grad(set_to_none=True)  # gradients that others left are not this step's
+    _forget_gradients(training)  # those that others left are not this step's
     try:
         _train_mode(training)
         weights, means = _backward(training, batches)
@@ -122,7 +130,7 @@ def _take_step(training: Training, steps: Steps) -> Progress:
         _update(training, rate, norm, size)
     finally:
         # Between steps the model is as a user expects it, and gradients hold no memory.
-        training.optimizer.zero_grad(set_to_none=True)
+        _forget_gradients(training)
         training.model.eval()
     return Progress(
         step=training.step,
@@ -135,6 +143,11 @@ def _take_step(training: Training, steps: Steps) -> Progress:
         tokens=sum(batch.tokens for batch in batches),
         seconds=time.perf_counter() - began,
     )
+
+
+def _forget_gradients(training: Training) -> None:
+    for optimizer in training.optimizers:
+        optimizer.zero_grad(set_to_none=True)
 
 
 def _train_mode(training: Training) -> None:
@@ -163,8 +176,9 @@ def _backward(training: Training, batches: list[Batch]) -> tuple[dict[str, float
     kind = model.device.type
     # One context for all micro-batches: weights are cast once a step. Gradients are computed outside of it: what their
     # type is was decided on the way forward.
-    with randomness(training.config.seed, training.step, model.device), computing(training.precision, model.device):
-        for batch in batches:
+    seed = training.config.seed
+    with randomness(seed, training.step, model.device, rank()), computing(training.precision, model.device):
+        for batch in own_part(batches):
             loss = torch.zeros((), device=model.device)
             for name, term in objective.terms(model, batch).items():
                 mean = term.sum / counts[name] if counts[name] else term.sum
@@ -173,7 +187,8 @@ def _backward(training: Training, batches: list[Batch]) -> tuple[dict[str, float
                 means[name] = means.get(name, 0.0) + mean.detach()
             with torch.autocast(kind, enabled=False):
                 loss.backward()
-    return weights, means
+    add_gradients(training.parameters.values())
+    return agreed(weights, counts), total(means, counts)
 
 
 def _finite(
@@ -198,12 +213,13 @@ def _finite(
 
 
 def _update(training: Training, rate: float, norm: Tensor, size: float) -> None:
-    """Clip, and let the optimizer take its step."""
+    """Clip, and let the optimizers take their step."""
     clip = training.config.clip
     if clip is not None and size > clip:
         clip_grads_with_norm_(training.parameters.values(), clip, norm)
-    for group in training.optimizer.param_groups:
-        group["lr"] = rate
     training.torn = True
-    training.optimizer.step()
+    for optimizer in training.optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        optimizer.step()
     training.step, training.torn = training.step + 1, False

@@ -13,18 +13,19 @@ import numpy
 import torch
 
 
-def step_seed(seed: int, step: int) -> int:
-    """A number of 63 bits for each seed and step.
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """A number of 63 bits for each seed, step and process.
 
     Through a hash: by seed + step, the second step of seed 0 would repeat the first of seed 1.
     """
-    return int(numpy.random.SeedSequence((seed, step)).generate_state(1, numpy.uint64)[0] >> 1)
+    of = (seed, step, rank) if rank else (seed, step)
+    return int(numpy.random.SeedSequence(of).generate_state(1, numpy.uint64)[0] >> 1)
 
 
 @contextmanager
-def randomness(seed: int, step: int, device: torch.device) -> Iterator[None]:
-    """Within, torch's default generators of the CPU and of `device` count from (seed, step); after it, from where they
-    were."""
+def randomness(seed: int, step: int, device: torch.device, rank: int = 0) -> Iterator[None]:
+    """Within, torch's default generators of the CPU and of `device` count from (seed, step), each of several processes
+    from a place of its own; after it, from where they were."""
     # Not torch.manual_seed: it would also reset the generators of devices that have no part in this.
     generators = [torch.default_generator]
     if device.type == "cuda":
@@ -33,7 +34,7 @@ def randomness(seed: int, step: int, device: torch.device) -> Iterator[None]:
     states = [generator.get_state() for generator in generators]
     try:
         for generator in generators:
-            generator.manual_seed(step_seed(seed, step))
+            generator.manual_seed(step_seed(seed, step, rank))
         yield
     finally:
         for generator, state in zip(generators, states, strict=True):
