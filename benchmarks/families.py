@@ -29,7 +29,7 @@ from run import machine, write
 
 SIDES = ("sightline", "transformers")
 ROWS, TOKENS, TARGETS = 16, 128, 21  # a sixth of the tokens is asked for, as in XLNet's pretraining
-TEXTS, BATCH = 192, 32
+TEXTS, BATCH = 96, 32
 WORDS = 30000
 Work = Callable[[], torch.Tensor]  # computes what is measured, and returns it
 
