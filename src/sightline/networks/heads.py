@@ -73,8 +73,14 @@ class LMHead(nn.Module):
 
     def log_prob(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Log-probability of each target: hidden (…, W), targets (…) → (…), in nats."""
-        logits = self(hidden)
-        return -F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="none").view(targets.shape)
+        return self.log_prob_and_normalizer(hidden, targets)[0]
+
+    def log_prob_and_normalizer(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probability of each target, and the log Σ exp of all logits there: both (…), in nats."""
+        logits, wanted = self(hidden).flatten(0, -2), targets.flatten()
+        found = -F.cross_entropy(logits, wanted, reduction="none")
+        normalizer = logits.gather(-1, wanted[:, None])[:, 0] - found  # of log p = logit − log Σ exp
+        return found.view(targets.shape), normalizer.view(targets.shape)
 
 
 def place(at: Coordinates, which: Pick) -> Tensor:

@@ -1,19 +1,23 @@
 """Causal language modelling: at each token, the one that comes after it.
 
     Radford et al. 2018, "Improving Language Understanding by Generative Pre-Training", section 3.1, equation 1.
+    z-loss: Chowdhery et al. 2022, "PaLM", section 5.
 
-Asks the head "lm". Shapes: B rows, T tokens, N targets that are asked.
+Asks the head "lm", as do the other objectives of language, which differ in their batches. Shapes: B rows, T tokens, N
+targets that are asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy
 from torch import Tensor
 
-from sightline.errors import InputError
+from sightline.core.mask import Causal, Mask
+from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.model import Model
 from sightline.networks.adaptive import AdaptiveSoftmax
 from sightline.networks.heads import LMHead
@@ -30,20 +34,66 @@ def lm_head(model: Model) -> LMHead | AdaptiveSoftmax:
     return head
 
 
-def log_probs(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Log-probabilities (N,) of the targets that are asked, in float32 at least, and which those are, bool (B, T).
+def asked_states(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Hidden states (N, W) where something is asked, the targets (N,) there, and which these are, bool (B, T).
 
     Where the batch brings a memory, it answers for earlier tokens and remembers these.
     """
     hidden = model(**batch.inputs, cache=batch.memory).last_hidden_state
     targets = batch.targets.to(hidden.device, non_blocking=True)
     asked = targets != NOT_ASKED
-    return lm_head(model).log_prob(hidden[asked], targets[asked]), asked
+    return hidden[asked], targets[asked], asked
+
+
+def log_probs(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Log-probabilities (N,) of the targets that are asked, in float32 at least, and which those are, bool (B, T).
+
+    Only these tokens' states go through the head.
+    """
+    hidden, targets, asked = asked_states(model, batch)
+    return lm_head(model).log_prob(hidden, targets), asked
+
+
+def asked_counts(targets: Tensor, name: str = "loss", z_loss: float = 0.0) -> dict[str, float]:
+    """How many targets the terms of `asked_terms` have."""
+    asked = float((targets != NOT_ASKED).sum())
+    return {name: asked, f"{name}_z": asked} if z_loss else {name: asked}
+
+
+def asked_terms(
+    model: Model, batch: Batch, name: str = "loss", *, weight: float = 1.0, z_loss: float = 0.0
+) -> dict[str, Term]:
+    """The cross-entropy of the targets that are asked, in nats, as the term `name`.
+
+    With a `z_loss`, which is its weight, there is a term `name_z` too: the square of the logits' log Σ exp, which keeps
+    them from drifting away together. UnsupportedError for a head that has no such sum over all its vocabulary.
+    """
+    if not z_loss:
+        found, _ = log_probs(model, batch)
+        return {name: Term(sum=-found.sum(), count=float(len(found)), weight=weight)}
+    head = lm_head(model)
+    if not isinstance(head, LMHead):
+        raise UnsupportedError(f"z_loss={z_loss} needs logits over one vocabulary, and this head cuts it; leave it out")
+    hidden, targets, _ = asked_states(model, batch)
+    found, normalizer = head.log_prob_and_normalizer(hidden, targets)
+    count = float(len(found))
+    return {
+        name: Term(sum=-found.sum(), count=count, weight=weight),
+        f"{name}_z": Term(sum=normalizer.square().sum(), count=count, weight=weight * z_loss),
+    }
+
+
+def check_z_loss(z_loss: float) -> None:
+    """Raise ConfigError unless the weight is 0 or a small positive number."""
+    if not 0 <= z_loss < 1:
+        raise ConfigError(f"z_loss={z_loss} is the weight of a small term: 0 for none, or 1e-4 as PaLM has it")
 
 
 @dataclass(frozen=True, kw_only=True)
 class CausalLM:
     """Cross-entropy of the next tokens; targets are their ids, int64 (B, T), NOT_ASKED where there is none.
+
+    z_loss  weight of the term `loss_z`, log² Σ exp of the logits; 0: there is none
 
     That nobody looks ahead is the model's mask, and no business of the objective.
 
@@ -51,15 +101,23 @@ class CausalLM:
     {'loss': 2048.0}
     """
 
+    z_loss: float = 0.0
+    heads: ClassVar[tuple[str, ...]] = ("lm",)
+    masks: ClassVar[tuple[Mask, ...]] = (Causal(),)
+    shifted: ClassVar[bool] = False
+    likelihood: ClassVar[str | None] = "loss"
+
+    def __post_init__(self) -> None:
+        check_z_loss(self.z_loss)
+
     def counts(self, batch: Batch) -> Mapping[str, float]:
         """How many targets are asked."""
-        return {"loss": float((batch.targets != NOT_ASKED).sum())}
+        return asked_counts(batch.targets, z_loss=self.z_loss)
 
     def batches(self, rows: TextRows, words: Words, random: numpy.random.Generator, done: float) -> list[Batch]:
         """The rows as they are, each token followed by the next of its document."""
         return [Batch(inputs=rows.inputs, targets=rows.following, rows=rows.numbers, tokens=rows.tokens)]
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
-        """The one term, `loss`, in nats."""
-        found, _ = log_probs(model, batch)
-        return {"loss": Term(sum=-found.sum(), count=float(len(found)))}
+        """The term `loss`, in nats, and `loss_z`, where there is a z-loss."""
+        return asked_terms(model, batch, z_loss=self.z_loss)

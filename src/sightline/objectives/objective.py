@@ -30,6 +30,7 @@ class Batch:
     tokens   how many of the tokens are real: for progress
     memory   what these rows remember of earlier batches, where they go on from them; the model reads it and adds to it
     kind     which of several things is asked, for an objective that asks more than one
+    weight   how much that weighs, for an objective whose weights change in the course of a training
     """
 
     inputs: Mapping[str, Tensor]
@@ -38,6 +39,7 @@ class Batch:
     tokens: int
     memory: StackCache | None = None
     kind: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
