@@ -90,7 +90,18 @@ def batch_of_without_types() -> Batch:
     return Batch(inputs=inputs, targets=batch.targets, rows=batch.rows, tokens=batch.tokens)
 
 
-@pytest.mark.parametrize("wrong", [Masked(shifted=True), Masked(z_loss=1e-4)])
-def test_wrong_settings_are_named(wrong: Masked) -> None:
-    with pytest.raises(ConfigError, match=r"masking\.(shifted|z_loss)"):
-        NextSentence(masking=wrong)
+def test_a_z_loss_is_a_term_of_its_own() -> None:
+    objective = NextSentence(masking=Masked(rate=0.4, z_loss=1e-2))
+    model, batch = tiny("bert", heads=("lm", "next_sentence")), batch_of(objective)
+    terms = objective.terms(model, batch)
+    assert {name: (term.count, term.weight) for name, term in terms.items()} == {
+        "masked": (5.0, 1.0), "masked_z": (5.0, 1e-2), "next_sentence": (3.0, 1.0)
+    }  # fmt: skip
+    hidden = model(**batch.inputs).last_hidden_state[batch.targets[:, 1:] != NOT_ASKED]
+    torch.testing.assert_close(terms["masked_z"].sum, model.logits(hidden).logsumexp(-1).square().sum())
+    assert objective.counts(batch) == {name: term.count for name, term in terms.items()}
+
+
+def test_wrong_settings_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"masking\.shifted"):
+        NextSentence(masking=Masked(shifted=True))

@@ -165,7 +165,7 @@ def test_the_loss_is_transformers(tmp_path: Path) -> None:
     given = theirs(
         batch.inputs["input_ids"],
         perm_mask=hides.float(),
-        target_mapping=batch.inputs["target_mapping"],
+        target_mapping=batch.inputs["target_mapping"].float(),
         labels=batch.targets,
     )
     ours = loss_of(Permutation(), load(saved(theirs, tmp_path)), batch)

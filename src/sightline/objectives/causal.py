@@ -34,24 +34,24 @@ def lm_head(model: Model) -> LMHead | AdaptiveSoftmax:
     return head
 
 
-def asked_states(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Hidden states (N, W) where something is asked, the targets (N,) there, and which these are, bool (B, T).
+def asked_of(hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Hidden states (N, W) of the tokens at which something is asked, and the targets (N,) there, on their device.
 
-    Where the batch brings a memory, it answers for earlier tokens and remembers these.
+    Which these are is read on the host, where targets (B, T) lie: nobody waits for the device.
     """
-    hidden = model(**batch.inputs, cache=batch.memory).last_hidden_state
-    targets = batch.targets.to(hidden.device, non_blocking=True)
-    asked = targets != NOT_ASKED
-    return hidden[asked], targets[asked], asked
+    index = (targets != NOT_ASKED).flatten().nonzero()[:, 0]
+    states = hidden.flatten(0, 1).index_select(0, index.to(hidden.device, non_blocking=True))
+    return states, targets.flatten()[index].to(hidden.device, non_blocking=True)
 
 
 def log_probs(model: Model, batch: Batch) -> tuple[Tensor, Tensor]:
     """Log-probabilities (N,) of the targets that are asked, in float32 at least, and which those are, bool (B, T).
 
-    Only these tokens' states go through the head.
+    Only these tokens' states go through the head. Where the batch brings a memory, it answers for earlier tokens and
+    remembers these.
     """
-    hidden, targets, asked = asked_states(model, batch)
-    return lm_head(model).log_prob(hidden, targets), asked
+    hidden = model(**batch.inputs, cache=batch.memory).last_hidden_state
+    return lm_head(model).log_prob(*asked_of(hidden, batch.targets)), batch.targets != NOT_ASKED
 
 
 def asked_counts(targets: Tensor, name: str = "loss", z_loss: float = 0.0) -> dict[str, float]:
@@ -61,26 +61,33 @@ def asked_counts(targets: Tensor, name: str = "loss", z_loss: float = 0.0) -> di
 
 
 def asked_terms(
-    model: Model, batch: Batch, name: str = "loss", *, weight: float = 1.0, z_loss: float = 0.0
+    model: Model, hidden: Tensor, targets: Tensor, name: str = "loss", *, weight: float = 1.0, z_loss: float = 0.0
 ) -> dict[str, Term]:
-    """The cross-entropy of the targets that are asked, in nats, as the term `name`.
+    """The cross-entropy of the targets (B, T) that are asked of hidden states (B, T, W), in nats, as the term `name`.
 
     With a `z_loss`, which is its weight, there is a term `name_z` too: the square of the logits' log Σ exp, which keeps
     them from drifting away together. UnsupportedError for a head that has no such sum over all its vocabulary.
     """
+    head, (states, wanted) = lm_head(model), asked_of(hidden, targets)
+    count = float(len(wanted))
     if not z_loss:
-        found, _ = log_probs(model, batch)
-        return {name: Term(sum=-found.sum(), count=float(len(found)), weight=weight)}
-    head = lm_head(model)
+        return {name: Term(sum=-head.log_prob(states, wanted).sum(), count=count, weight=weight)}
     if not isinstance(head, LMHead):
         raise UnsupportedError(f"z_loss={z_loss} needs logits over one vocabulary, and this head cuts it; leave it out")
-    hidden, targets, _ = asked_states(model, batch)
-    found, normalizer = head.log_prob_and_normalizer(hidden, targets)
-    count = float(len(found))
+    found, normalizer = head.log_prob_and_normalizer(states, wanted)
     return {
         name: Term(sum=-found.sum(), count=count, weight=weight),
         f"{name}_z": Term(sum=normalizer.square().sum(), count=count, weight=weight * z_loss),
     }
+
+
+def language_terms(
+    model: Model, batch: Batch, name: str = "loss", *, weight: float = 1.0, z_loss: float = 0.0
+) -> dict[str, Term]:
+    """The forward pass, and `asked_terms` of it. Where the batch brings a memory, it answers for earlier tokens and
+    remembers these."""
+    hidden = model(**batch.inputs, cache=batch.memory).last_hidden_state
+    return asked_terms(model, hidden, batch.targets, name, weight=weight, z_loss=z_loss)
 
 
 def check_z_loss(z_loss: float) -> None:
@@ -120,4 +127,4 @@ class CausalLM:
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The term `loss`, in nats, and `loss_z`, where there is a z-loss."""
-        return asked_terms(model, batch, z_loss=self.z_loss)
+        return language_terms(model, batch, z_loss=self.z_loss)

@@ -28,7 +28,7 @@ from sightline.core.check import whole
 from sightline.core.mask import Bidirectional, Mask
 from sightline.errors import ConfigError, InputError
 from sightline.model.model import Model
-from sightline.objectives.causal import asked_counts, asked_terms, check_z_loss
+from sightline.objectives.causal import asked_counts, check_z_loss, language_terms
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import TextRows
 from sightline.text.words import Words
@@ -160,7 +160,7 @@ class Denoise:
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The term `loss`, in nats, and `loss_z`, where there is a z-loss."""
-        return asked_terms(model, batch, z_loss=self.z_loss)
+        return language_terms(model, batch, z_loss=self.z_loss)
 
     def _read(self, targets: Tensor) -> Tensor:
         return torch.cat([torch.full_like(targets[:, :1], self.start), targets[:, :-1]], 1)

@@ -22,7 +22,7 @@ from torch import Tensor
 from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.errors import ConfigError, InputError
 from sightline.model.model import Model
-from sightline.objectives.causal import CausalLM, asked_counts, asked_terms
+from sightline.objectives.causal import CausalLM, asked_counts, language_terms
 from sightline.objectives.masked import Masked
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import TextRows
@@ -95,7 +95,7 @@ class Hybrid:
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The term that is named as the batch's kind, in nats, and its z-loss, where there is one."""
         view = model.with_mask(_MASKS[batch.kind])
-        return asked_terms(view, batch, batch.kind, weight=batch.weight, z_loss=self._z_loss(batch))
+        return language_terms(view, batch, batch.kind, weight=batch.weight, z_loss=self._z_loss(batch))
 
     def _z_loss(self, batch: Batch) -> float:
         return (self.masking if batch.kind == "masked" else self.next_token).z_loss

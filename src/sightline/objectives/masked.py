@@ -19,7 +19,7 @@ from torch import Tensor
 from sightline.core.mask import Bidirectional, Mask
 from sightline.errors import ConfigError, UnsupportedError
 from sightline.model.model import Model
-from sightline.objectives.causal import asked_counts, asked_terms, check_z_loss
+from sightline.objectives.causal import asked_counts, check_z_loss, language_terms
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import NOT_ASKED, TextRows
 from sightline.objectives.units import Unit, drawn, unit_numbers
@@ -125,4 +125,4 @@ class Masked:
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The term `loss`, in nats, and `loss_z`, where there is a z-loss."""
-        return asked_terms(model, batch, z_loss=self.z_loss)
+        return language_terms(model, batch, z_loss=self.z_loss)

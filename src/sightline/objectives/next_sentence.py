@@ -21,7 +21,7 @@ from sightline.core.mask import Bidirectional, Mask
 from sightline.errors import ConfigError
 from sightline.model.heads import sequence_head
 from sightline.model.model import Model
-from sightline.objectives.causal import asked_counts, lm_head
+from sightline.objectives.causal import asked_counts, asked_terms
 from sightline.objectives.masked import Masked
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import NOT_ASKED
@@ -53,7 +53,7 @@ class Pairs:
 class NextSentence:
     """Cross-entropy of hidden tokens, and of whether B follows A, each a term of its own: `masked`, `next_sentence`.
 
-    masking  what is hidden; not shifted. Its z_loss must be 0
+    masking  what is hidden; not shifted. With a z_loss there is a term `masked_z` too
 
     Its rows are pairs, which `training.pairs.PairSteps` makes of documents. Targets are int64 (B, 1 + T): whether B
     follows A, then the hidden tokens.
@@ -68,12 +68,11 @@ class NextSentence:
     def __post_init__(self) -> None:
         if self.masking.shifted:
             raise ConfigError("masking.shifted is True: rows of two texts are read from both sides; set it to False")
-        if self.masking.z_loss:
-            raise ConfigError(f"masking.z_loss={self.masking.z_loss}: here there is none; set it to 0")
 
     def counts(self, batch: Batch) -> Mapping[str, float]:
         """How many tokens are hidden, and how many pairs there are."""
-        return {**asked_counts(batch.targets[:, 1:], "masked"), "next_sentence": float(len(batch.targets))}
+        hidden = asked_counts(batch.targets[:, 1:], "masked", self.masking.z_loss)
+        return {**hidden, "next_sentence": float(len(batch.targets))}
 
     def batches(self, pairs: Pairs, words: Words, random: numpy.random.Generator, done: float) -> list[Batch]:
         """The pairs with tokens hidden; what fills rows up is not attended to."""
@@ -87,15 +86,13 @@ class NextSentence:
         return [Batch(inputs=inputs, targets=targets, rows=pairs.numbers, tokens=int(pairs.lengths.sum()))]
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
-        """The two terms, in nats."""
+        """The two terms, in nats, and `masked_z`, where there is a z-loss."""
         output = model(**batch.inputs)
-        hidden = output.last_hidden_state
-        targets = batch.targets.to(hidden.device, non_blocking=True)
-        follows, asked = targets[:, 0], targets[:, 1:] != NOT_ASKED
-        found = lm_head(model).log_prob(hidden[asked], targets[:, 1:][asked])
+        hidden, follows = output.last_hidden_state, batch.targets[:, 0]
         logits = sequence_head(model.head("next_sentence"))(hidden, output.coordinates)
         logits = logits if logits.dtype == torch.float64 else logits.float()
+        follow = F.cross_entropy(logits, follows.to(logits.device, non_blocking=True), reduction="sum")
         return {
-            "masked": Term(sum=-found.sum(), count=float(len(found))),
-            "next_sentence": Term(sum=F.cross_entropy(logits, follows, reduction="sum"), count=float(len(logits))),
+            **asked_terms(model, hidden, batch.targets[:, 1:], "masked", z_loss=self.masking.z_loss),
+            "next_sentence": Term(sum=follow, count=float(len(logits))),
         }

@@ -17,14 +17,13 @@ from typing import ClassVar
 
 import numpy
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from sightline.core.check import whole
 from sightline.core.mask import Bidirectional, Mask, Permuted
 from sightline.errors import ConfigError, UnsupportedError
 from sightline.model.model import Model
-from sightline.objectives.causal import asked_counts, asked_terms, check_z_loss
+from sightline.objectives.causal import asked_counts, check_z_loss, language_terms
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import NOT_ASKED, TextRows
 from sightline.text.words import Words
@@ -128,7 +127,7 @@ class Permutation:
         asked = torch.zeros_like(ids, dtype=torch.bool).scatter_(1, chosen, True) & ~torch.from_numpy(special)
         places = torch.from_numpy(order_places(count, tokens, self.chunk or tokens, random))
         ranks = torch.where(asked | torch.from_numpy(special), 1 + places, 0)
-        mapping = F.one_hot(chosen, tokens).to(torch.float32)
+        mapping = torch.zeros(count, many, tokens, dtype=torch.uint8).scatter_(-1, chosen[..., None], 1)
         targets = torch.where(asked.gather(1, chosen), ids.gather(1, chosen), NOT_ASKED)
         inputs = {**rows.inputs, "ranks": ranks, "target_mapping": mapping}
         return [Batch(inputs=inputs, targets=targets, rows=rows.numbers, tokens=rows.tokens)]
@@ -143,4 +142,4 @@ class Permutation:
                 f"this {model.layout.model_type} has one stream, which knows the token it is asked about; a permuted"
                 " order needs two, as XLNet has"
             )
-        return asked_terms(model.with_mask(Permuted()), batch, z_loss=self.z_loss)
+        return language_terms(model.with_mask(Permuted()), batch, z_loss=self.z_loss)

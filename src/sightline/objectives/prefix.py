@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sightline.core.mask import Causal, Mask, Permuted
 from sightline.model.model import Model
-from sightline.objectives.causal import asked_counts, asked_terms, check_z_loss
+from sightline.objectives.causal import asked_counts, check_z_loss, language_terms
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import NOT_ASKED, TextRows
 from sightline.text.words import Words
@@ -75,4 +75,4 @@ class PrefixLM:
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The term `loss`, in nats, and `loss_z`, where there is a z-loss."""
-        return asked_terms(model.with_mask(Permuted()), batch, z_loss=self.z_loss)
+        return language_terms(model.with_mask(Permuted()), batch, z_loss=self.z_loss)
