@@ -128,7 +128,7 @@ class Model(nn.Module):
         hidden_states: bool = False,
         attentions: bool = False,
         kernel: str = "auto",
-        only: Pick | None = None,
+        only: Pick | Tensor | None = None,
         targets: Tensor | None = None,
         target_mapping: Tensor | None = None,
         perm_mask: Tensor | None = None,
@@ -148,7 +148,8 @@ class Model(nn.Module):
                          that ask, the tokens first
         kernel           "auto", "reference", "sdpa" or "flex"
         only             "first" or "last": each row's first or last real token is all that is wanted, (B, 1, W), which
-                         saves most of the last layer; heads say what they read (`SequenceHead.reads`)
+                         saves most of the last layer; heads say what they read (`SequenceHead.reads`). Or int64 (B, N):
+                         which tokens of each row are wanted, (B, N, W)
         targets          (B, K), positions that are asked about without knowing what stands there, for networks of two
                          streams (XLNet): then the result is theirs, (B, K, W). target_mapping (B, K, T) says the same
                          in transformers' way, 1 at the token that is asked
@@ -176,7 +177,9 @@ class Model(nn.Module):
             )
         asking = queries is not at
         at = at.to(self.device)
-        wanted = None if only is None else place(at, only)[:, None]
+        wanted = only.to(self.device) if isinstance(only, Tensor) else None
+        if isinstance(only, str):
+            wanted = place(at, only)[:, None]
         if asking and not (hidden_states or attentions):  # which are of all queries
             wanted = torch.arange(at.tokens, queries.tokens, device=self.device)[None]
         sight = Sight(
@@ -207,7 +210,7 @@ class Model(nn.Module):
             cache=cache,
         )
 
-    def _check_streams(self, only: Pick | None) -> None:
+    def _check_streams(self, only: Pick | Tensor | None) -> None:
         if not self.layout.two_streams:
             raise UnsupportedError(
                 f"this {self.layout.model_type} has one stream, which knows the tokens that it reads: targets,"

@@ -1,20 +1,15 @@
-"""Asking a model for the probability of single tokens: of every row once, and of no token that nobody asks for.
+"""Asking a model for the probability of single tokens.
 
-    Salazar et al. 2020, "Masked Language Model Scoring", section 2: pseudo-log-likelihood, each token hidden in turn.
-    Kauf and Ivanova 2023, "A Better Way to Do Masked Language Model Scoring", section 3: within a word, the pieces that
-    come later are hidden too.
+Rows of equal length go together, so that there is next to no padding, and only states that are asked reach the
+vocabulary.
 
-Rows that are equal (the two sentences of a minimal pair, with hidden what they differ in) are read once: that saves
-time, and equal texts get equal numbers to the last bit, so that a tie is one. Rows of equal length go together, so that
-there is next to no padding, and only states that are asked reach the vocabulary.
-
-Shapes: R rows, N questions, B rows of a batch, T tokens, W width.
+Shapes: N questions, B rows of a batch, T tokens, W width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy
@@ -26,98 +21,17 @@ from sightline.errors import UnsupportedError
 from sightline.model.model import Model
 from sightline.networks.adaptive import AdaptiveSoftmax
 from sightline.objectives.causal import lm_head
+from sightline.tasks.asked import Questions, Within, as_they_stand, masked
 from sightline.tasks.orders import order_states
 from sightline.tasks.reading import Ids, View
 from sightline.text.batches import by_length
 from sightline.text.encoding import pad, real_tokens
 
 Method = Literal["causal", "order", "pseudo"]
-Within = Literal["l2r", "original", "whole"]
 Progress = Callable[[float], object]
 
 TOKENS_AT_ONCE = 2**21  # of the rows that are made together: a few tens of MB
 LOGITS_AT_ONCE = 2**24
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Questions:
-    """Which tokens are asked of which rows.
-
-    rows    R arrays (T,) of ids
-    given   (R,) how many tokens at the beginning of each are known and not asked; only an order reads it
-    row     (N,) the row that each question is asked of
-    place   (N,) the token of it that is asked
-    target  (N,) what stands there
-    """
-
-    rows: list[Ids]
-    given: NDArray[numpy.int64]
-    row: NDArray[numpy.int64]
-    place: NDArray[numpy.int64]
-    target: NDArray[numpy.int64]
-
-    def once(self) -> tuple[Questions, NDArray[numpy.int64]]:
-        """The questions without those that come again, by their rows, and which of them each of these is (N,)."""
-        place, target = int(self.place.max()) + 1, int(self.target.max()) + 1
-        _, first, where = numpy.unique(
-            (self.row * place + self.place) * target + self.target, return_index=True, return_inverse=True
-        )
-        only = replace(self, row=self.row[first], place=self.place[first], target=self.target[first])
-        return only, where
-
-
-def as_they_stand(views: Sequence[View]) -> Questions:
-    """Every view is a row, and its tokens are asked of it; equal views are one row."""
-    rows: list[Ids] = []
-    given: list[int] = []
-    known: dict[tuple[bytes, int], int] = {}
-    row = []
-    for view in views:
-        index = known.setdefault((view.ids.tobytes(), view.places[0]), len(rows))
-        if index == len(rows):
-            rows.append(view.ids)
-            given.append(view.places[0])
-        row.append(numpy.full(view.asked, index))
-    return Questions(
-        rows=rows,
-        given=numpy.array(given, dtype=numpy.int64),
-        row=numpy.concatenate(row),
-        place=numpy.concatenate([numpy.arange(*view.places) for view in views]),
-        target=numpy.concatenate([view.ids[slice(*view.places)] for view in views]).astype(numpy.int64),
-    )
-
-
-def _hidden(view: View, places: NDArray[numpy.int64], within: Within) -> NDArray[numpy.bool_]:
-    """Which tokens are hidden while each of `places` (N,) is asked: (N, T)."""
-    every = numpy.arange(len(view.ids))
-    if within == "original":
-        return every == places[:, None]
-    same = view.words == view.words[places][:, None]
-    return same if within == "whole" else same & (every >= places[:, None])
-
-
-def masked(views: Sequence[View], blank: int, within: Within) -> Questions:
-    """Every asked token is asked of a copy of its view in which it is hidden; equal copies are one row."""
-    rows: list[Ids] = []
-    known: dict[bytes, int] = {}
-    row, place, target = [], [], []
-    for view in views:
-        places = numpy.arange(*view.places)
-        copies = numpy.where(_hidden(view, places, within), numpy.int32(blank), view.ids)
-        for copy in copies:
-            index = known.setdefault(copy.tobytes(), len(rows))
-            if index == len(rows):
-                rows.append(copy)
-            row.append(index)
-        place.append(places)
-        target.append(view.ids[places])
-    return Questions(
-        rows=rows,
-        given=numpy.zeros(len(rows), dtype=numpy.int64),
-        row=numpy.array(row, dtype=numpy.int64),
-        place=numpy.concatenate(place),
-        target=numpy.concatenate(target).astype(numpy.int64),
-    )
 
 
 def in_batches(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
@@ -185,8 +99,8 @@ class Asker:
         if group:
             yield group
 
-    def states(self, rows: Sequence[Ids], given: NDArray[numpy.int64]) -> Tensor:
-        """What the model says at each token of the rows: (B, T, W)."""
+    def states(self, rows: Sequence[Ids], given: NDArray[numpy.int64], only: Tensor | None) -> Tensor:
+        """What the model says at each token of the rows, (B, T, W); or, where it can, at `only` these (B, N)."""
         lengths = [len(row) for row in rows]
         width = max(lengths)
         real = None
@@ -198,12 +112,31 @@ class Asker:
             ranks = (torch.arange(width) + 1 - torch.from_numpy(given)[:, None]).clamp(min=0)
             return order_states(self.model, ids, ranks, real)
         if not self.model.layout.two_streams:
-            return self.model(ids, real).last_hidden_state
+            return self.model(ids, real, only=only).last_hidden_state
         blanks = ids.eq(-1 if self.blank is None else self.blank)[:, None].expand(
             -1, width, -1
         )  # nobody sees what holds the place of one
         every = torch.arange(width).expand(len(ids), -1)
         return self.model(ids, real, perm_mask=blanks, targets=every).last_hidden_state
+
+    def _picked(
+        self,
+        rows: Sequence[Ids],
+        given: NDArray[numpy.int64],
+        counts: NDArray[numpy.int64],
+        places: NDArray[numpy.int64],
+    ) -> Tensor:
+        """What the model says at places (N,) of rows, so many of each as `counts` says: (N, W).
+
+        Where every row is asked at one place, as with hidden tokens, only that one goes through the last layer.
+        """
+        row = numpy.repeat(numpy.arange(len(rows)), counts)
+        one = numpy.full(len(rows), -1)
+        one[row] = places
+        if not self.model.layout.two_streams and (one[row] == places).all():
+            return self.states(rows, given, torch.from_numpy(one)[:, None])[torch.from_numpy(row), 0]
+        states = self.states(rows, given, None)
+        return states[torch.from_numpy(row), torch.from_numpy(places)]
 
     def answers(self, asked: Questions, progress: Progress, *, best: bool = False) -> NDArray[numpy.float64]:
         """Log-probabilities (N,) in nats; with `best`, whether each target is the likeliest token, as 1 or 0: (N, 2).
@@ -216,11 +149,10 @@ class Asker:
         places, total, done = self.answer_place(once.place), sum(lengths), 0
         found = numpy.empty((len(once.row), 2))
         for batch in in_batches(lengths, self.batch_tokens):
-            states = self.states([once.rows[index] for index in batch], once.given[batch])
+            rows = [once.rows[index] for index in batch]
             mine = numpy.concatenate([numpy.arange(bounds[index], bounds[index + 1]) for index in batch])
             counts = bounds[1:][batch] - bounds[:-1][batch]
-            within = torch.from_numpy(numpy.repeat(numpy.arange(len(batch)), counts)).to(states.device)
-            picked = states[within, torch.from_numpy(places[mine]).to(states.device)]
+            picked = self._picked(rows, once.given[batch], counts, places[mine])
             found[mine] = self._looked_up(picked, torch.from_numpy(once.target[mine]), best)
             done += sum(lengths[index] for index in batch)
             progress(done / total)
@@ -244,7 +176,8 @@ class Asker:
             wide = logits if logits.dtype == torch.float64 else logits.float()  # bfloat16 cannot add up so many
             own = wide.gather(-1, wanted[:, None])[:, 0]
             found[start : start + size, 0] = (own - wide.logsumexp(-1)).double().cpu()
-            found[start : start + size, 1] = (logits.argmax(-1) == wanted).cpu()
+            if best:
+                found[start : start + size, 1] = (logits.argmax(-1) == wanted).cpu()
         return found
 
     @torch.no_grad()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 import numpy
+import torch
 from numpy.typing import NDArray
 
 from sightline.decoding.mask_predict import mask_id
@@ -14,7 +15,8 @@ from sightline.decoding.rows import as_taught, check_can_answer, check_unordered
 from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.model import Model, tokenizer_of
 from sightline.objectives.causal import lm_head
-from sightline.tasks.asking import Asker, Method, Progress, Within
+from sightline.tasks.asked import Within
+from sightline.tasks.asking import Asker, Method, Progress
 from sightline.tasks.encode import longest, usual_batch_tokens
 from sightline.tasks.reading import AUTO, Reading, Windows, around
 from sightline.tasks.scores import Kind, in_words
@@ -119,6 +121,11 @@ class Scorer:
         return whole
 
 
+def _batch_tokens(device: torch.device) -> int:
+    """How many tokens to compute at once where nobody says: rows are equally long, so that a CPU is given more."""
+    return usual_batch_tokens(device) * (2 if device.type == "cpu" else 1)
+
+
 def scorer(
     model: Model,
     *,
@@ -151,7 +158,7 @@ def scorer(
             method=how,
             within=within_word,  # type: ignore[arg-type]  # one of them, as was just seen
             blank=mask_id(view) if how == "pseudo" else None,
-            batch_tokens=usual_batch_tokens(view.device) if batch_tokens is None else batch_tokens,
+            batch_tokens=_batch_tokens(view.device) if batch_tokens is None else batch_tokens,
         ),
         tokenizer=tokenizer,
         windows=Windows(
