@@ -3,6 +3,7 @@
 Shapes: B rows, T tokens.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
@@ -17,6 +18,7 @@ from contract.families import tiny
 from contract.reference import reference, run, saved
 from objectives.texts import MASK, batches_of, loss_of, only, plain_rows, text_rows, toy_words
 from sightline.core.mask import Bidirectional
+from sightline.core.taps import record
 from sightline.errors import ConfigError, UnsupportedError
 from sightline.model.load import load
 from sightline.objectives.masked import Masked
@@ -135,6 +137,27 @@ def test_the_model_does_not_know_what_is_hidden(shifted: bool) -> None:
     assert not gradient[25].any() and gradient[MASK].any()
 
 
+@pytest.mark.parametrize("family", ["bert", "modernbert", "xlnet"])
+@pytest.mark.parametrize("rate", [0.02, 0.15, 0.3])
+def test_only_hidden_tokens_go_through_the_last_layer(family: str, rate: float) -> None:
+    """And the loss is that of all hidden states, row by row, also where a row has none."""
+    model, held = tiny(family, heads=("lm",)), text_rows(4, 24)
+    objective = Masked(rate=rate, z_loss=0.01, shifted=True)
+    batch = only(batches_of(objective, held))
+    asked = batch.targets != NOT_ASKED
+    with record(model.network, "*.output") as seen:
+        terms = objective.terms(model, batch)
+    *_, last = seen.values()
+    most, tokens = int(asked.sum(1).max()), asked.shape[1]
+    assert last.shape[1] == tokens or most <= last.shape[1] <= tokens / 2
+    assert (last.shape[1] < tokens) == (rate < 0.3 or most < tokens / 2 - tokens / 8)
+    logits = model.logits(model(**batch.inputs).last_hidden_state[asked])
+    expected = -logits.log_softmax(-1).gather(-1, batch.targets[asked][:, None]).sum()
+    torch.testing.assert_close(terms["loss"].sum, expected, rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(terms["loss_z"].sum, logits.logsumexp(-1).square().sum(), rtol=1e-11, atol=1e-11)
+    assert {name: term.count for name, term in terms.items()} == objective.counts(batch)
+
+
 def test_only_hidden_tokens_reach_the_vocabulary() -> None:
     model, batch = tiny("bert", heads=("lm",)), only(batches_of(Masked(), text_rows(2, 20)))
     seen = []
@@ -154,12 +177,15 @@ def test_the_loss_is_transformers(architecture: str, tmp_path: Path) -> None:
 
 
 def test_shifted_asks_in_the_alignment_of_a_causal_model() -> None:
-    """Each hidden token is asked at the one before it, which is of its document."""
+    """Each hidden token is asked at the one before it, which is of its document, whether or not that has an opening
+    token; and the token after the last is nobody's input, so it cannot be hidden."""
     held = text_rows(4, 40)
-    batch = only(batches_of(Masked(rate=0.5, shifted=True), held))
+    held = replace(held, ids=held.ids.clamp(min=3))
+    batch = only(batches_of(Masked(rate=0.9, keep=0, random=0, shifted=True), held))
     asked = batch.targets != NOT_ASKED
     assert torch.equal(batch.targets[asked], held.following[asked])
-    assert not asked[:, -1].any()  # the token after the last is nobody's input, so it cannot be hidden
+    assert asked[:, :-1][held.following[:, :-1] != NOT_ASKED].float().mean() > 0.8 and not asked[:, -1].any()
+    assert (batch.inputs["input_ids"] == MASK).sum() == asked.sum()
 
 
 def test_z_loss_is_the_square_of_the_normalizer() -> None:

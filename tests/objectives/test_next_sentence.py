@@ -13,6 +13,7 @@ from contract.families import tiny
 from contract.reference import reference, saved
 from objectives.texts import loss_of, only, toy_words
 from sightline.core.mask import Causal
+from sightline.core.taps import record
 from sightline.errors import ConfigError, UnsupportedError
 from sightline.model.load import load
 from sightline.objectives.masked import Masked
@@ -60,6 +61,21 @@ def test_the_loss_is_transformers(tmp_path: Path) -> None:
     model, batch = load(saved(theirs, tmp_path)), batch_of(NextSentence(masking=Masked(rate=0.4)))
     given = theirs(**batch.inputs, labels=batch.targets[:, 1:].contiguous(), next_sentence_label=batch.targets[:, 0])
     assert abs(float(loss_of(NextSentence(), model, batch).detach() - given.loss.detach())) < 1e-5
+
+
+def test_only_what_is_read_goes_through_the_last_layer() -> None:
+    model, batch = tiny("bert", heads=("lm", "next_sentence")), batch_of(NextSentence(masking=Masked(rate=0.1)))
+    with record(model.network, "*.output") as seen:
+        found = NextSentence().terms(model, batch)
+    *_, last = seen.values()
+    assert last.shape[1] < 5
+    output, asked = model(**batch.inputs), batch.targets[:, 1:] != NOT_ASKED
+    logits = model.logits(output.last_hidden_state[asked]).log_softmax(-1)
+    masked = -logits.gather(-1, batch.targets[:, 1:][asked][:, None]).sum()
+    torch.testing.assert_close(found["masked"].sum, masked, rtol=1e-11, atol=1e-11)
+    follows = model.head("next_sentence")(output.last_hidden_state, output.coordinates).log_softmax(-1)
+    expected = -follows.gather(-1, batch.targets[:, :1]).sum()
+    torch.testing.assert_close(found["next_sentence"].sum, expected, rtol=1e-11, atol=1e-11)
 
 
 def test_filling_up_changes_nothing() -> None:

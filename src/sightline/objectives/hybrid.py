@@ -95,7 +95,8 @@ class Hybrid:
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The term that is named as the batch's kind, in nats, and its z-loss, where there is one."""
         view = model.with_mask(_MASKS[batch.kind])
-        return language_terms(view, batch, batch.kind, weight=batch.weight, z_loss=self._z_loss(batch))
+        few = batch.kind == "masked"
+        return language_terms(view, batch, batch.kind, weight=batch.weight, z_loss=self._z_loss(batch), few=few)
 
     def _z_loss(self, batch: Batch) -> float:
         return (self.masking if batch.kind == "masked" else self.next_token).z_loss

@@ -125,4 +125,4 @@ class Masked:
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The term `loss`, in nats, and `loss_z`, where there is a z-loss."""
-        return language_terms(model, batch, z_loss=self.z_loss)
+        return language_terms(model, batch, z_loss=self.z_loss, few=True)

@@ -21,7 +21,7 @@ from sightline.core.mask import Bidirectional, Mask
 from sightline.errors import ConfigError
 from sightline.model.heads import sequence_head
 from sightline.model.model import Model
-from sightline.objectives.causal import asked_counts, asked_terms
+from sightline.objectives.causal import asked_alone, asked_counts, asked_terms
 from sightline.objectives.masked import Masked
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import NOT_ASKED
@@ -87,12 +87,17 @@ class NextSentence:
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The two terms, in nats, and `masked_z`, where there is a z-loss."""
-        output = model(**batch.inputs)
-        hidden, follows = output.last_hidden_state, batch.targets[:, 0]
+        follows, targets = batch.targets[:, 0], batch.targets[:, 1:]
+        read = targets != NOT_ASKED
+        read[:, 0] = True  # by the head
+        alone = asked_alone(targets, read)
+        index, targets = (None, targets) if alone is None else alone
+        output = model(**batch.inputs, only=index)
+        hidden = output.last_hidden_state
         logits = sequence_head(model.head("next_sentence"))(hidden, output.coordinates)
         logits = logits if logits.dtype == torch.float64 else logits.float()
         follow = F.cross_entropy(logits, follows.to(logits.device, non_blocking=True), reduction="sum")
         return {
-            **asked_terms(model, hidden, batch.targets[:, 1:], "masked", z_loss=self.masking.z_loss),
+            **asked_terms(model, hidden, targets, "masked", z_loss=self.masking.z_loss),
             "next_sentence": Term(sum=follow, count=float(len(logits))),
         }
