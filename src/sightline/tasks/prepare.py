@@ -133,13 +133,7 @@ class Preparation:
     def _work(self) -> Generator[PrepareProgress, None, None]:
         journal = Journal(self.out)
         try:
-            before = journal.get("settings")
-            if before is None:
-                journal.put("settings", self.settings())
-                journal.put("names", [source.name for source in self.sources])
-                journal.commit()
-            else:
-                self._check_same(before, journal.get("names"))
+            self._take_up(journal)
             work = Work(out=self.out, config=self.config, sources=self.sources, parting=self.parting, journal=journal)
             if journal.get("learned_from") is None:
                 yield from self._settle_tokenizer(work)
@@ -152,6 +146,17 @@ class Preparation:
                 encoding.close()
         finally:
             journal.close()
+
+    def _take_up(self, journal: Journal) -> None:
+        """Look whether what was begun is the same; before anything is encoded, something else may begin instead."""
+        before, names = journal.get("settings"), [source.name for source in self.sources]
+        if before is not None and journal.get("learned_from") is not None:
+            self._check_same(before, journal.get("names"))
+        elif before != self.settings() or journal.get("names") != names:
+            journal.forget()
+            journal.put("settings", self.settings())
+            journal.put("names", names)
+            journal.commit()
 
     def _settle_tokenizer(self, work: Work) -> Generator[PrepareProgress, None, None]:
         """Put the tokenizer into the folder: the one that was given, or a new one."""

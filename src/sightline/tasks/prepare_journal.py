@@ -87,6 +87,12 @@ class Journal:
         with self._errors():
             return self._file.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,)).rowcount == 1
 
+    def forget(self) -> None:
+        """As if nothing had ever been put."""
+        with self._errors():
+            for table in ("facts", "sources", "seen", "sample"):
+                self._file.execute(f"DELETE FROM {table}")
+
     def commit(self) -> None:
         """All that was put since the last commit is there for good."""
         with self._errors():

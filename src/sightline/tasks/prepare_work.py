@@ -109,6 +109,8 @@ def sampling(work: Work) -> Iterator[PrepareProgress]:
         if since >= COMMIT_BYTES:
             commit(chunk)
             since = 0
+        if not chunk.counts["read"]:
+            continue
         try:
             yield work.progress("sampling", chunk.place[0])
         except GeneratorExit:

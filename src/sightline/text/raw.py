@@ -75,7 +75,7 @@ def _text(content: bytes, number: int, name: str) -> Found:
     nul = content.find(b"\0")
     if nul >= 0:
         line = number + content.count(b"\n", 0, nul)
-        return Bad(f"{name} has a zero byte in line {line}, so it is no UTF-8 text; save it as UTF-8, or leave it out")
+        return Bad(f"{name} has a zero byte in line {line}, so it is no UTF-8 text; save it as UTF-8")
     try:
         return content.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:

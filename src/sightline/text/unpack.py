@@ -68,7 +68,8 @@ def _readable(name: str) -> Iterator[None]:
     except (RuntimeError, NotImplementedError) as error:  # a password, a method that Python has not
         raise InputError(f"{name} cannot be unpacked ({error}); unpack it first") from None
     except OSError as error:
-        raise InputError(f"cannot read {name}: {error.strerror or error}") from None
+        what = f"is damaged ({error}); copy or download it again"  # how one library says so
+        raise InputError(f"{name} {what}" if error.errno is None else f"cannot read {name}: {error.strerror}") from None
 
 
 class _Unpacked(io.RawIOBase):

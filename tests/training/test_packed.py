@@ -1,0 +1,223 @@
+"""Documents as steps: every token is asked for once a pass, in an order of its own; a step knows nothing of others.
+
+Shapes: B rows, T tokens of a row.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contract.families import VOCABULARY, tiny
+from sightline.errors import ConfigError, InputError
+from sightline.model.model import Model
+from sightline.objectives.causal import CausalLM
+from sightline.objectives.objective import Batch
+from sightline.objectives.text import NOT_ASKED, TextRows
+from sightline.text.corpus import Documents, documents_of
+from sightline.text.words import Words
+from sightline.training.checkpoint import restore, save
+from sightline.training.config import TrainingConfig
+from sightline.training.fit import Training, fit
+from sightline.training.packed import PackedSteps, Stage
+from training.small import same, weights
+
+LENGTHS = st.lists(st.integers(0, 12), min_size=2, max_size=9).filter(lambda lengths: sum(lengths) > 8)
+STAGES = st.lists(
+    st.builds(Stage, steps=st.integers(1, 7), rows=st.integers(1, 4), tokens=st.integers(1, 8)), min_size=1, max_size=3
+)
+
+
+def words(size: int = 1000) -> Words:
+    return Words(begins=torch.ones(size, dtype=torch.bool), special=torch.zeros(size, dtype=torch.bool), mask_id=None)
+
+
+def distinct(lengths: list[int]) -> list[list[int]]:
+    """Documents of these lengths in which no id comes twice."""
+    ids = iter(range(sum(lengths)))
+    return [[next(ids) for _ in range(length)] for length in lengths]
+
+
+def steps_of(documents: Documents, *stages: Stage, seed: int = 0, micro_rows: int | None = None) -> PackedSteps:
+    return PackedSteps(documents, CausalLM(), words(), stages=stages, seed=seed, micro_rows=micro_rows)
+
+
+def streams(documents: list[list[int]], seed: int) -> Iterator[list[tuple[int, int]]]:
+    """Each pass as its tokens: (id, number of its document)."""
+    number = 0
+    while True:
+        order = numpy.random.default_rng((seed, number)).permutation(len(documents))
+        yield [(id, int(index)) for index in order for id in documents[index]]
+        number += 1
+
+
+def by_hand(documents: list[list[int]], stages: list[Stage], seed: int) -> Iterator[list[list[tuple[int, int]]]]:
+    """The rows of each step, by walking along the streams."""
+    passes = streams(documents, seed)
+    stream, offset = next(passes), 0
+    for stage in stages:
+        for _ in range(stage.steps):
+            rows = []
+            for _ in range(stage.rows):
+                if len(stream) - offset < stage.tokens + 1:
+                    stream, offset = next(passes), 0
+                rows.append(stream[offset : offset + stage.tokens + 1])
+                offset += stage.tokens
+            yield rows
+
+
+@given(LENGTHS, STAGES, st.integers(0, 3))
+def test_rows_are_what_walking_along_the_documents_gives(lengths: list[int], stages: list[Stage], seed: int) -> None:
+    documents = distinct(lengths)
+    steps = steps_of(documents_of(documents), *stages, seed=seed)
+    expected = list(by_hand(documents, stages, seed))
+    assert len(steps) == len(expected)
+    for step in numpy.random.default_rng(0).permutation(len(steps)).tolist():  # in any order
+        rows = steps.rows(step)
+        assert rows.ids.tolist() == [[id for id, _ in row] for row in expected[step]]
+        for got, row in zip(rows.documents.tolist(), expected[step], strict=True):
+            numbers = {document: number for number, document in enumerate(dict.fromkeys(each for _, each in row))}
+            assert got == [numbers[document] for _, document in row]
+        assert len(rows.numbers) == len(rows.ids)
+
+
+@given(LENGTHS, st.integers(1, 8), st.integers(0, 3))
+def test_every_token_is_asked_for_once_a_pass_but_what_is_left_over(lengths: list[int], tokens: int, seed: int) -> None:
+    """And but the first of each document, which nothing comes before."""
+    documents = distinct(lengths)
+    rows = (sum(lengths) - 1) // tokens
+    steps = steps_of(documents_of(documents), Stage(steps=3 * rows, rows=1, tokens=tokens), seed=seed)
+    first = {document[0] for document in documents if document}
+    for number, stream in zip(range(3), streams(documents, seed), strict=False):
+        asked: list[int] = []
+        for step in range(number * rows, (number + 1) * rows):
+            asked += [id for id in steps.rows(step).following.flatten().tolist() if id != NOT_ASKED]
+        assert asked == [id for id, _ in stream[1 : rows * tokens + 1] if id not in first]
+        assert sum(lengths) - 1 - rows * tokens < tokens
+        assert steps.passes(number * rows) == pytest.approx(number, abs=(tokens + 1) / sum(lengths))
+
+
+def test_each_pass_has_an_order_of_its_own() -> None:
+    documents = documents_of(distinct([3] * 20))
+    steps = steps_of(documents, Stage(steps=4, rows=1, tokens=59))
+    orders = {tuple(steps.rows(step).ids[0].tolist()) for step in range(4)}
+    assert len(orders) == 4
+    other = steps_of(documents, Stage(steps=4, rows=1, tokens=59), seed=1)
+    assert tuple(other.rows(0).ids[0].tolist()) not in orders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing(CausalLM):
+    """Targets that are drawn, and that tell how much of the training is over."""
+
+    def batches(self, rows: TextRows, words: Words, random: numpy.random.Generator, done: float) -> list[Batch]:
+        (batch,) = super().batches(rows, words, random, done)
+        targets = torch.from_numpy(random.integers(0, 1000, tuple(batch.targets.shape)))
+        half = slice(0, len(targets) // 2)
+        first = replace(batch, targets=targets[half] + int(1000 * done), rows=batch.rows[half], kind="first")
+        return [replace(first, inputs={name: values[half] for name, values in batch.inputs.items()}), batch]
+
+
+def test_what_is_drawn_is_of_the_step_alone() -> None:
+    def steps(micro_rows: int | None = None) -> PackedSteps:
+        stages = [Stage(steps=10, rows=6, tokens=7)]
+        return PackedSteps(
+            documents_of(distinct([20] * 5)), Drawing(), words(), stages=stages, seed=3, micro_rows=micro_rows
+        )
+
+    one, other = steps(), steps()
+    for step in (4, 0, 9, 4):
+        first, whole = one[step]
+        expected = numpy.random.default_rng((3, 1, step)).integers(0, 1000, (6, 7))[:3] + 100 * step
+        assert torch.equal(first.targets, torch.from_numpy(expected))
+        assert torch.equal(whole.targets, other[step][1].targets)
+    parts = steps(micro_rows=2)[4]
+    assert [(batch.kind, len(batch.rows)) for batch in parts] == [("first", 2), ("first", 1)] + [("", 2)] * 3
+    for kind, batch in zip(("first", ""), one[4], strict=True):
+        cut = [part for part in parts if part.kind == kind]
+        assert torch.equal(torch.cat([part.targets for part in cut]), batch.targets)
+        assert sum((part.rows for part in cut), ()) == batch.rows
+        assert sum(part.tokens for part in cut) == batch.tokens
+        for name in batch.inputs:
+            assert torch.equal(torch.cat([part.inputs[name] for part in cut]), batch.inputs[name])
+    assert torch.equal(one.asked(4, done=0.9)[0].targets, one[4][0].targets + 500)
+
+
+def some_documents() -> Documents:
+    random = numpy.random.default_rng(0)
+    return documents_of([random.integers(3, VOCABULARY, random.integers(2, 15)).tolist() for _ in range(30)])
+
+
+def trained(micro_rows: int | None) -> dict[str, torch.Tensor]:
+    model = tiny("gpt2", heads=("lm",), embedding_dropout=0.0, dropout=0.0, attention_dropout=0.0)
+    steps = steps_of(some_documents(), Stage(steps=4, rows=5, tokens=8), micro_rows=micro_rows)
+    config = TrainingConfig(learning_rate=0.02, precision="float32")
+    for _ in fit(Training(model, CausalLM(), config, data=steps.fingerprint), steps):
+        pass
+    return weights(model)
+
+
+def test_micro_batches_change_nothing_but_rounding() -> None:
+    whole, parts = trained(None), trained(2)
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 9])
+def test_a_training_goes_on_from_a_checkpoint_as_if_it_had_never_stopped(stop: int, tmp_path: Path) -> None:
+    """Bit for bit, within a stage and between two."""
+
+    def begin() -> tuple[Model, Training, PackedSteps]:
+        model = tiny("gpt2", heads=("lm",), dtype=torch.float32)
+        stages = [Stage(steps=5, rows=4, tokens=6), Stage(steps=6, rows=2, tokens=11)]
+        steps = steps_of(some_documents(), *stages)
+        config = TrainingConfig(learning_rate=0.02, precision="float32")
+        return model, Training(model, CausalLM(), config, data=steps.fingerprint), steps
+
+    whole, training, steps = begin()
+    for progress in fit(training, steps):
+        if progress.step == stop:
+            save(tmp_path, training)
+    again, training, steps = begin()
+    found = restore(tmp_path, training)
+    assert found is not None and found.step == stop
+    for _ in fit(training, steps):
+        pass
+    assert same(weights(whole), weights(again))
+
+
+def test_the_fingerprint_is_of_all_that_is_read() -> None:
+    documents, stage = documents_of(distinct([30, 20])), Stage(steps=4, rows=2, tokens=8)
+    plain = steps_of(documents, stage).fingerprint
+    assert steps_of(documents_of(distinct([30, 20])), stage, micro_rows=1).fingerprint == plain
+    others = [
+        steps_of(documents, stage, seed=1),
+        steps_of(documents, replace(stage, rows=3)),
+        steps_of(documents, stage, stage),
+        steps_of(documents_of(distinct([20, 30])), stage),
+        PackedSteps(documents, Drawing(), words(), stages=[stage]),
+    ]
+    assert len({plain, *(steps.fingerprint for steps in others)}) == 6
+
+
+def test_what_cannot_be_steps() -> None:
+    documents, stage = documents_of([[1, 2, 3], [4, 5]]), Stage(steps=4, rows=2, tokens=4)
+    assert steps_of(documents, stage).rows(0).ids.shape == (2, 5)
+    with pytest.raises(InputError, match="there are 5 tokens in all, too few for a row of 5"):
+        steps_of(documents, stage, replace(stage, tokens=5))
+    with pytest.raises(ConfigError, match="there are no stages; give at least one"):
+        steps_of(documents)
+    with pytest.raises(ConfigError, match="tokens=0 must be a whole number, 1 or more"):
+        Stage(steps=1, rows=1, tokens=0)
+    with pytest.raises(ConfigError, match="micro_rows=0"):
+        steps_of(documents, stage, micro_rows=0)
+    with pytest.raises(ConfigError, match="seed=-1"):
+        steps_of(documents, stage, seed=-1)
+    with pytest.raises(IndexError):
+        steps_of(documents, stage)[4]
+    assert torch.equal(steps_of(documents, stage).rows(-1).ids, steps_of(documents, stage).rows(3).ids)
