@@ -41,7 +41,7 @@ def passages(files: Sequence[PackedFile]) -> list[str]:
 
 def _last_word(by: Scorer, reading: Reading, owner: int) -> View:
     """The end of a passage, as much of it as the model reads, asked for the pieces of its last word."""
-    begin = len(reading.text) - len(reading.text.split()[-1])
+    begin = len(reading.text[: -len(reading.text.split()[-1])].rstrip())  # the space is the word's
     first = next((token for token, (_, end) in enumerate(reading.spans) if end > begin), None)
     if first is None:
         raise InputError(f"passage {owner + 1} ends in a word that the tokenizer cannot read; leave it out")
