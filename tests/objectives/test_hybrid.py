@@ -112,6 +112,26 @@ def test_masked_rows_know_both_sides_and_not_what_is_hidden(family: str) -> None
     assert (gradient[row].abs().sum(-1) > 0).all()
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+def test_neighbours_are_not_seen_in_either_mode(family: str, ratio: float) -> None:
+    """Of a row that holds several documents, and of a batch: the loss of one document is what it is alone."""
+    model, held = tiny(family, heads=("lm",)), text_rows(3, 24)
+    objective = Hybrid(masked=ratio, masking=ALL_MASK)
+    (batch,) = batches_of(objective, held)
+    documents, total = held.documents[:, :-1], torch.zeros((), dtype=torch.float64)
+    assert documents.max() > 1
+    for row in range(3):
+        for document in documents[row].unique():
+            at = documents[row] == document
+            alone = {"input_ids": batch.inputs["input_ids"][row, at][None]}
+            targets = batch.targets[row, at][None]
+            (term,) = objective.terms(model, replace(batch, inputs=alone, targets=targets)).values()
+            total = total + term.sum
+    (whole,) = objective.terms(model, batch).values()
+    torch.testing.assert_close(whole.sum, total, rtol=1e-10, atol=1e-10)
+
+
 def test_one_row_cannot_be_both() -> None:
     held = text_rows(1, 16)
     with pytest.raises(InputError, match="two rows or more"):

@@ -211,6 +211,18 @@ def test_z_loss_is_the_square_of_the_normalizer() -> None:
         objective.terms(tiny("transfo-xl", heads=("lm",)).with_mask(Bidirectional()), batch)
 
 
+def test_losses_are_at_least_float32() -> None:
+    """Of a model in short numbers, and under autocast: as exact as its logits."""
+    batch = only(batches_of(Masked(), text_rows(2, 20)))
+    short, wide = (tiny("bert", heads=("lm",), dtype=dtype) for dtype in (torch.bfloat16, torch.float32))
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = Masked(z_loss=0.01).terms(wide, batch)
+    logits = short.logits(short(**batch.inputs).last_hidden_state[batch.targets != NOT_ASKED]).double()
+    found = Masked(z_loss=0.01).terms(short, batch)
+    torch.testing.assert_close(found["loss_z"].sum.double(), logits.logsumexp(-1).square().sum(), rtol=1e-5, atol=1e-5)
+    assert {term.sum.dtype for terms in (found, mixed) for term in terms.values()} == {torch.float32}
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"rate": 0.0}, {"rate": 1.5}, {"final_rate": -1.0}, {"keep": -0.1}, {"random": 0.95}, {"unit": "letters"},

@@ -76,8 +76,9 @@ class LMHead(nn.Module):
         return self.log_prob_and_normalizer(hidden, targets)[0]
 
     def log_prob_and_normalizer(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-probability of each target, and the log Σ exp of all logits there: both (…), in nats."""
+        """Log-probability of each target, and the log Σ exp of all logits: both (…), in nats, in float32 at least."""
         logits, wanted = self(hidden).flatten(0, -2), targets.flatten()
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         found = -F.cross_entropy(logits, wanted, reduction="none")
         normalizer = logits.gather(-1, wanted[:, None])[:, 0] - found  # of log p = logit − log Σ exp
         return found.view(targets.shape), normalizer.view(targets.shape)
