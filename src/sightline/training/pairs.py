@@ -86,7 +86,8 @@ class PairSteps:
     document, and what is left of the piece is not read in that pass. A piece that is one sentence is cut anywhere, so
     that halves are halves in any text. Together A and B are cut to what a row can hold, from either end.
 
-    Step s draws from `default_rng((seed, 1, s))`. The order of the pieces is held in memory, 8 bytes each.
+    Step s draws from `default_rng((seed, 1, s))`. The order of the pieces is held in memory, 8 bytes
+    each, and where each document has its own, 8 bytes a stage.
 
     >>> stages = [Stage(steps=90, rows=64, tokens=128), Stage(steps=10, rows=16, tokens=512)]
     >>> steps = PairSteps(corpus.train, NextSentence(), corpus.tokenizer, stages=stages)  # doctest: +SKIP
@@ -150,7 +151,7 @@ class PairSteps:
     def _rows(self, step: int, random: numpy.random.Generator) -> Pairs:
         number, before = self._stage(step)
         stage = self.stages[number]
-        ends = self._piece_ends(stage.tokens - ADDED)  # of each usable document, in the pass's count of pieces
+        ends = self._piece_ends[number]
         made, follows, numbers = [], [], []
         for row in range(before * stage.rows, (before + 1) * stage.rows):
             turn, place = divmod(row, int(ends[-1]))
@@ -165,10 +166,11 @@ class PairSteps:
         ids = numpy.full((len(made), width), self.filler, numpy.int64)
         types, lengths = numpy.zeros_like(ids), numpy.empty(len(made), numpy.int64)
         for index, (first, second) in enumerate(made):
-            joined = [self.first, *first, self.between, *second, self.between]
-            ids[index, : len(joined)] = joined
-            types[index, len(first) + 2 : len(joined)] = 1
-            lengths[index] = len(joined)
+            middle, end = 1 + len(first), len(first) + len(second) + ADDED
+            ids[index, 0], ids[index, 1:middle], ids[index, middle] = self.first, first, self.between
+            ids[index, middle + 1 : end - 1], ids[index, end - 1] = second, self.between
+            types[index, middle + 1 : end] = 1
+            lengths[index] = end
         held = [torch.from_numpy(each) for each in (ids, types, lengths)]
         return Pairs(ids=held[0], types=held[1], lengths=held[2], follows=torch.tensor(follows), numbers=tuple(numbers))
 
@@ -183,7 +185,7 @@ class PairSteps:
         stop, cuts = sentences_from(ids, self._ends, begin, wanted, 2 * most)
         if not len(cuts):
             cuts = numpy.arange(begin + 1, stop)
-        middle = int(random.choice(cuts)) if len(cuts) else stop
+        middle = int(cuts[random.integers(len(cuts))]) if len(cuts) else stop
         first, second, label = ids[begin:middle], ids[middle:stop], FOLLOWS
         if random.random() < 0.5 or not len(second):
             other = int(random.integers(len(self._usable) - 1))
@@ -207,10 +209,11 @@ class PairSteps:
             raise InputError(f"document {number + 1} holds special tokens and no text; leave it out of the corpus")
         return ids[begin:end]
 
-    def _piece_ends(self, most: int) -> numpy.ndarray:
-        """How many pieces the usable documents have, up to each: int64."""
+    @cached_property
+    def _piece_ends(self) -> list[numpy.ndarray]:
+        """Of each stage, how many pieces the usable documents have, up to each: int64."""
         lengths = self.documents.lengths[self._usable] - 2  # without their ends
-        return numpy.cumsum(-(-lengths // most))
+        return [numpy.cumsum(-(-lengths // (stage.tokens - ADDED))) for stage in self.stages]
 
     def _order(self, stage: int, turn: int, pieces: int) -> numpy.ndarray:
         """The order of the pieces in a pass of a stage. Two are remembered: a step may end one and begin the next."""
