@@ -75,8 +75,8 @@ class Masked:
     def rate_at(self, done: float) -> float:
         """The rate when the share `done` of the training is over.
 
-        >>> Masked(rate=0.3, final_rate=0.15).rate_at(0.5)
-        0.225
+        >>> Masked(rate=0.5, final_rate=0.25).rate_at(0.5)
+        0.375
         """
         return self.rate if self.final_rate is None else self.rate + (self.final_rate - self.rate) * done
 

@@ -47,7 +47,7 @@ class PrefixLM:
     z_loss  weight of the term `loss_z`, log² Σ exp of the logits; 0: there is none
 
     Every document of a row has a prefix; what a row holds of a document counts as its whole. A model that has learned
-    this looks back, or, where n tokens are given, through `Causal() | Prefix(n)`.
+    this looks back; through `Permuted()` it takes a prompt for a prefix, as it was taught.
     """
 
     z_loss: float = 0.0
