@@ -78,7 +78,7 @@ class Blow(BaseException):
 POINTS: dict[str, tuple[object, str]] = {
     "commit": (Journal, "commit"),
     "source": (Journal, "put_source"),
-    "seen": (Journal, "is_new"),
+    "seen": (Journal, "are_new"),
     "append": (ShardWriter, "_append"),
     "flush": (ShardWriter, "_flush"),
     "close": (ShardWriter, "_close"),

@@ -20,7 +20,7 @@ from sightline.errors import CheckpointError, ConfigError, InputError
 from sightline.tasks.corpus_encoder import Encoder
 from sightline.tasks.prepare_config import PrepareConfig
 from sightline.tasks.prepare_journal import JOURNAL, Journal
-from sightline.tasks.prepare_sources import open_sources, settled_parting
+from sightline.tasks.prepare_sources import StreamSource, open_sources, settled_parting
 from sightline.tasks.prepare_work import Encoding, PrepareProgress, Work, sampling
 from sightline.text.clean import CHANGES
 from sightline.text.corpus import FORMAT, MANIFEST, PARTS, read_manifest, tokenizer_sha256
@@ -156,6 +156,9 @@ class Preparation:
             journal.forget()
             journal.put("settings", self.settings())
             journal.put("names", names)
+            for number, source in enumerate(self.sources):
+                if isinstance(source, StreamSource):  # whose commit holds from now on, whatever the data set becomes
+                    journal.put_source(number, source.facts())
             journal.commit()
 
     def _settle_tokenizer(self, work: Work) -> Generator[PrepareProgress, None, None]:

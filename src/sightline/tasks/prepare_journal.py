@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ class Journal:
     """The journal in a folder.
 
     >>> journal = Journal(folder)  # doctest: +SKIP
-    >>> journal.is_new(digest), journal.is_new(digest)  # doctest: +SKIP
-    (True, False)
+    >>> journal.are_new([digest, digest])  # doctest: +SKIP
+    [True, False]
     >>> journal.put("place", [0, 17]); journal.commit()  # doctest: +SKIP
     """
 
@@ -82,10 +82,11 @@ class Journal:
         with self._errors():
             self._file.execute("INSERT OR REPLACE INTO sources VALUES (?, ?)", (number, json.dumps(value)))
 
-    def is_new(self, digest: bytes) -> bool:
-        """Whether this digest was never seen; from now on it was."""
+    def are_new(self, digests: Iterable[bytes]) -> list[bool]:
+        """Whether each of these digests was never seen; from now on it was."""
+        insert, into = self._file.execute, "INSERT OR IGNORE INTO seen VALUES (?)"
         with self._errors():
-            return self._file.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest,)).rowcount == 1
+            return [insert(into, (digest,)).rowcount == 1 for digest in digests]
 
     def forget(self) -> None:
         """As if nothing had ever been put."""

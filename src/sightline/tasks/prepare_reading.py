@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sightline.errors import InputError
 from sightline.tasks.prepare_sources import Source
@@ -17,8 +18,7 @@ CHUNK_DOCUMENTS = 2**15
 DIGEST = 16  # bytes that stand for a text
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """A cleaned text.
 
     source  the number of the one it is from

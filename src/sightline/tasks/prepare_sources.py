@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -59,9 +59,13 @@ class StreamSource:
     size: int = 0
     read: int = 0
 
+    def pin(self, commit: str) -> None:
+        """Read what it was at this commit, whatever it is now."""
+        self.stream = replace(self.stream, commit=commit)
+
     def facts(self) -> dict[str, Any]:
         """What tells it from another."""
-        return {"name": self.name, "bytes": None, "sha256": None, **asdict(self.stream)}
+        return {**asdict(self.stream), "name": self.name, "bytes": None, "sha256": None}
 
     def documents(self, parting: Parting, column: str | None, begin: int) -> Iterator[Found]:
         """Its rows' texts, from the one with this number on, counted from 0."""

@@ -16,7 +16,7 @@ from sightline.tasks.corpus_encoder import Encoder
 from sightline.tasks.prepare_config import MEBIBYTE, PrepareConfig
 from sightline.tasks.prepare_journal import Journal, Sample
 from sightline.tasks.prepare_reading import Chunk, Document, chunks, is_for_valid
-from sightline.tasks.prepare_sources import Source
+from sightline.tasks.prepare_sources import Source, StreamSource
 from sightline.tasks.shards import ShardWriter, Written
 from sightline.text.corpus import PARTS
 from sightline.text.raw import Parting
@@ -73,7 +73,10 @@ class Work:
         """Note what a source is; CheckpointError where it was something else when it was begun."""
         if number in self._known:
             return
-        facts, before = self.sources[number].facts(), self.journal.source(number)
+        source, before = self.sources[number], self.journal.source(number)
+        if isinstance(source, StreamSource) and "commit" in before:
+            source.pin(before["commit"])
+        facts = source.facts()
         if any(before.get(name, value) != value for name, value in facts.items()):
             raise CheckpointError(
                 f"{facts['name']} has changed since this corpus was begun in {self.out}; delete that folder, or name"
@@ -163,7 +166,8 @@ class Encoding:
     def _drop_seen(self, chunk: Chunk) -> None:
         """Leave out what is a document already. Only now, when all before it is written: the journal counts them as
         seen from its next commit on."""
-        kept = [each for each in chunk.documents if self.work.journal.is_new(each.digest)]
+        new = self.work.journal.are_new(each.digest for each in chunk.documents)
+        kept = [each for each, one in zip(chunk.documents, new, strict=True) if one]
         chunk.counts["duplicates"] += len(chunk.documents) - len(kept)
         chunk.documents = kept
 

@@ -16,7 +16,7 @@ from types import ModuleType
 
 from sightline.errors import InputError, NotFoundError
 from sightline.text.hub_tables import PREFIX, hub_error
-from sightline.text.raw import Found, cell
+from sightline.text.raw import Found, cell, may_hold_text
 from sightline.text.tables import choose_column
 
 _ADDRESS = re.compile(r"hf://datasets/(?P<name>[\w.-]+/[\w.-]+)(@(?P<revision>[^/]+))?/?", re.ASCII)
@@ -67,10 +67,10 @@ def settle(address: str, *, subset: str | None, split: str) -> Stream:
     from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
 
     try:
-        commit = HfApi(library_name="sightline").resolve_revision(name, repo_type="dataset", revision=revision)
+        settled = HfApi(library_name="sightline").resolve_revision(name, repo_type="dataset", revision=revision)
     except (OSError, HTTPError, RevisionResolutionError, ValueError) as error:
         raise hub_error(name, "any file", revision, error) from error
-    return Stream(name=name, commit=str(commit), subset=subset, split=split)
+    return Stream(name=name, commit=settled.resolved, subset=subset, split=split)
 
 
 def streamed_documents(stream: Stream, *, column: str | None = None, begin: int = 0) -> Iterator[Found]:
@@ -99,8 +99,9 @@ def streamed_documents(stream: Stream, *, column: str | None = None, begin: int 
         number += 1
         where = f"row {number} of {stream.name!r}"
         if chosen is None:
-            chosen = choose_column([key for key, value in row.items() if isinstance(value, str)], None, where)
-        choose_column(list(row), chosen, where)
+            chosen = choose_column(may_hold_text(row), None, where)
+        elif chosen not in row:
+            choose_column(list(row), chosen, where)
         yield cell(row[chosen], number, chosen, stream.name)
 
 

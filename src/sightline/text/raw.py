@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -140,6 +140,11 @@ def cell(value: object, number: int, column: str, name: str) -> Found:
     return Bad(f"row {number} of {name} has {type(value).__name__} {value!r:.40} in column {column!r}, not text")
 
 
+def may_hold_text(row: Mapping[str, object]) -> list[str]:
+    """The columns that hold text in this row, or nothing."""
+    return [column for column, value in row.items() if value is None or isinstance(value, str)]
+
+
 def _of_jsonl(file: IO[bytes], name: str, column: str | None) -> Iterator[Found]:
     chosen = column
     for number, line in enumerate(_lines(file), start=1):
@@ -154,9 +159,9 @@ def _of_jsonl(file: IO[bytes], name: str, column: str | None) -> Iterator[Found]
                 yield row
                 continue
             if chosen is None:
-                texts = [key for key, value in row.items() if isinstance(value, str)]
-                chosen = choose_column(texts, None, f"row {number} of {name}")
-            choose_column(list(row), chosen, f"row {number} of {name}")
+                chosen = choose_column(may_hold_text(row), None, f"row {number} of {name}")
+            if chosen not in row:
+                choose_column(list(row), chosen, f"row {number} of {name}")
         except InputError as error:
             yield Bad(str(error))
             continue
