@@ -14,11 +14,12 @@ from sightline.app import run, talk
 from sightline.app.classify import classify
 from sightline.app.compare import compare
 from sightline.app.evaluate import evaluate
+from sightline.app.prepare import prepare
+from sightline.app.pretrain import pretrain
 from sightline.app.score import score
+from sightline.app.stopping import INTERRUPTED
 from sightline.app.tune import tune
 from sightline.errors import SightlineError
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="sightline",
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run.fill, run.generate, run.embed, score, run.show, tune, classify, compare, evaluate):
+for verb in (run.fill, run.generate, run.embed, score, run.show, tune, classify, compare, prepare, pretrain, evaluate):
     app.command()(verb)
 
 

@@ -9,6 +9,9 @@ from contextlib import contextmanager
 
 from sightline.app import talk
 
+INTERRUPTED = 130
+"""The exit code of what Ctrl-C ended, as shells have it."""
+
 
 class Stop:
     """Whether Ctrl-C was pressed."""

@@ -18,6 +18,12 @@ Show = Callable[["FinetuneProgress"], None]
 LINES = 10  # plain ones, beside those that say what dev said
 
 
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
+
+
 class _Rates:
     """Loss, rows a second and time left, over the last steps."""
 
@@ -39,9 +45,9 @@ class _Rates:
         return sum(rows for _, rows, _ in self.recent) / max(sum(seconds for seconds, _, _ in self.recent), 1e-9)
 
     def left(self, progress: FinetuneProgress) -> str:
-        seconds = sum(seconds for seconds, _, _ in self.recent) / len(self.recent) * (progress.steps - progress.step)
-        minutes, seconds = divmod(round(seconds), 60)
-        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
+        return clock(
+            sum(seconds for seconds, _, _ in self.recent) / len(self.recent) * (progress.steps - progress.step)
+        )
 
 
 def _dev(look: Evaluation) -> str:

@@ -1,21 +1,19 @@
-"""What was asked of `sightline tune`, and whether the folder for the result can take it."""
+"""What was asked of `sightline tune`."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import CheckpointError, ConfigError
-from sightline.weights.alone import LOCK, alone
+from sightline.errors import ConfigError
 
 if TYPE_CHECKING:
     from sightline.tasks.finetune_config import FinetuneConfig
 
-CHECKPOINTS, MADE, TRAINING = "checkpoints", "sightline-training.json", "training"
+MADE = "sightline-training.json"
 NEW = "new:"
 
 
@@ -125,34 +123,3 @@ def check_same(request: Request, config: FinetuneConfig, record: Mapping[str, An
             f"{request.out} holds a finished training of another kind (not the same: {', '.join(map(named, changed))});"
             " name another folder with --out"
         )
-
-
-def check_out(request: Request) -> bool:
-    """Whether the folder holds a finished training; ConfigError where it holds what must not be written over."""
-    out = request.out
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file; name a folder, a new one")
-    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    locked, names = LOCK in names, names - {LOCK}
-    if MADE in names:
-        if request.resume:
-            return True
-        raise ConfigError(f"{out} holds a model that was tuned before; name another folder with --out")
-    if names == {CHECKPOINTS} and not any((out / CHECKPOINTS).iterdir()):
-        return False  # one that was begun and came to nothing
-    if CHECKPOINTS in names:
-        if request.resume:
-            return False
-        if locked:
-            with alone(out, TRAINING):  # an error of its own where it is under way
-                pass
-        raise ConfigError(
-            f"{out} holds a training that was interrupted; --resume goes on with it, or remove the folder"
-        )
-    if names:
-        there = ", ".join(sorted(names)[:3]) + (" …" if len(names) > 3 else "")
-        raise ConfigError(f"{out} holds other things ({there}); name a new folder with --out")
-    above = next(place for place in (out, *out.absolute().parents) if place.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        raise CheckpointError(f"cannot make {out}: {above} is no folder that you may write to; choose another --out")
-    return False

@@ -16,9 +16,10 @@ import typer
 from sightline.app import talk
 from sightline.app.folders import say_note
 from sightline.app.options import open_model
-from sightline.app.stopping import stoppable
+from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out
+from sightline.app.stopping import INTERRUPTED, stoppable
 from sightline.app.tune_board import board
-from sightline.app.tune_request import CHECKPOINTS, MADE, NEW, TRAINING, Request, check_out, check_same
+from sightline.app.tune_request import MADE, NEW, Request, check_same
 from sightline.errors import CheckpointError, ConfigError
 from sightline.model.model import tokenizer_of
 from sightline.weights.alone import LOCK, alone
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from sightline.tasks.finetune_config import FinetuneConfig
 
 IMBALANCE = 3.0  # times as many rows of the commonest class as of the rarest: worth a word
-INTERRUPTED = 130
 
 
 def _read(request: Request) -> Rows:
@@ -261,14 +261,18 @@ def _enter(request: Request, process: ExitStack) -> None:
         raise ConfigError(f"another process has been training in {request.out} meanwhile; give the command again")
 
 
+def _check(request: Request) -> bool:
+    return check_out(request.out, made=MADE, resume=request.resume)
+
+
 def tune_rows(request: Request, *, json: bool = False) -> None:
     """Teach a model from labelled rows, from beginning to end."""
-    done, config, checkpoints = check_out(request), request.config(), request.out / CHECKPOINTS
+    done, config, checkpoints = _check(request), request.config(), request.out / CHECKPOINTS
     with ExitStack() as process:
         begun = not done and checkpoints.is_dir()
         if begun:
             process.enter_context(alone(request.out, TRAINING))
-            done = check_out(request)  # what is there now that nobody else is
+            done = _check(request)  # what is there now that nobody else is
         if done:
             return _answer_again(request, config, json=json)
         _check_start(request)

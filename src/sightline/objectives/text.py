@@ -14,6 +14,7 @@ import numpy
 import torch
 from torch import Tensor
 
+from sightline.core.mask import Mask
 from sightline.objectives.objective import Batch, Objective
 from sightline.text.words import Words
 
@@ -61,7 +62,31 @@ class TextRows:
         return self.ids[:, :-1].numel()
 
 
-class TextObjective(Objective, Protocol):
+class Pretext(Objective, Protocol):
+    """An objective that needs no labels, and what a model that learned by it is afterwards."""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads that it asks."""
+        ...
+
+    @property
+    def masks(self) -> tuple[Mask, ...]:
+        """Through which masks the model learns to look; the one that it has afterwards comes first."""
+        ...
+
+    @property
+    def shifted(self) -> bool:
+        """Whether the model answers a blank at the token before it."""
+        ...
+
+    @property
+    def likelihood(self) -> str | None:
+        """The term that is the likelihood of whole texts, token by token; None where none is."""
+        ...
+
+
+class TextObjective(Pretext, Protocol):
     """An objective that makes its own questions of running text."""
 
     def batches(self, rows: TextRows, words: Words, random: numpy.random.Generator, done: float) -> list[Batch]:

@@ -1,0 +1,227 @@
+"""What `sightline pretrain` does: a recipe and a corpus in, a model folder out, and every way to be interrupted."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from sightline.app import talk
+from sightline.app.folders import say_note
+from sightline.app.pretrain_board import board
+from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out
+from sightline.app.stopping import INTERRUPTED, stoppable
+from sightline.errors import CheckpointError, ConfigError
+from sightline.weights.alone import LOCK, alone
+
+if TYPE_CHECKING:
+    from sightline.tasks.pretrain import Pretraining
+    from sightline.text.corpus import Corpus
+    from sightline.training.recipe import Recipe
+
+MADE = "sightline-pretraining.json"
+CORPUS = "corpus"
+BESIDE = frozenset({"log.jsonl", "tensorboard", CORPUS})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What was asked for on the command line."""
+
+    recipe: Path
+    out: Path
+    corpus: str | None = None
+    changes: tuple[str, ...] = ()
+    device: str | None = None
+    resume: bool = False
+
+    def again(self) -> str:
+        """The command that goes on with this training."""
+        words = ["sightline", "pretrain", str(self.recipe), "--out", str(self.out)]
+        words += [] if self.corpus is None else ["--corpus", self.corpus]
+        words += [] if self.device is None else ["--device", self.device]
+        for change in self.changes:
+            words += ["--set", change]
+        return shlex.join([*words, "--resume"])
+
+
+def _files(table: Mapping[str, Any], beside: Path) -> list[str]:
+    """The files of a recipe's corpus, named from where the recipe is; "demo": the reviews that come with Sightline."""
+    files = table.get("files")
+    if not isinstance(files, list) or not files or not all(isinstance(name, str) for name in files):
+        raise ConfigError(f'corpus.files is {files!r:.80}; list the files of text, or ["demo"]')
+    demo = str(resources.files("sightline").joinpath("data", "reviews.csv"))
+    return [demo if name == "demo" else name if "://" in name else str(beside / name) for name in files]
+
+
+def _corpus(request: Request, recipe: Recipe) -> Corpus:
+    """The corpus of a folder, or of the files that the recipe names, which are prepared first."""
+    from sightline.tasks.prepare import Preparation
+    from sightline.tasks.prepare_config import PrepareConfig
+    from sightline.text.corpus import open_corpus
+    from sightline.training.toml_tables import from_table
+
+    place = request.corpus or recipe.corpus
+    if place is None:
+        raise ConfigError("there is no corpus: --corpus names a folder that sightline prepare made")
+    if isinstance(place, str):
+        return open_corpus(place)
+    config = from_table(PrepareConfig, {name: place[name] for name in place if name != "files"}, "corpus")
+    with talk.busy("Preparing the corpus"):
+        preparation = Preparation(_files(place, request.recipe.parent), request.out / CORPUS, config)
+        for _ in preparation.run():
+            pass
+    return open_corpus(request.out / CORPUS)
+
+
+def _say_plan(request: Request, under_way: Pretraining) -> None:
+    recipe, model, plan = under_way.recipe, under_way.model, under_way.plan
+    count = sum(parameter.numel() for parameter in model.parameters())
+    talk.say(
+        f"A new {recipe.model.family} of {model.config.layers} layers, {model.config.width} wide, {count:,} weights;"
+        f" {recipe.objective}."
+    )
+    tokens = under_way.corpus.train.tokens
+    length = (
+        f"{recipe.run.minutes:g} minutes"
+        if recipe.run.minutes is not None
+        else f"{plan.steps:,} steps, {plan.tokens(plan.steps):,} tokens ({plan.tokens(plan.steps) / tokens:.3g} passes)"
+    )
+    talk.say(f"The corpus has {tokens:,} tokens; {length}, {under_way.training.precision}.")
+    if under_way.resumed is not None:
+        talk.say(f"Going on after step {under_way.resumed:,} of {plan.steps:,}.")
+    elif request.resume:
+        talk.say(f"There is no checkpoint in {request.out} yet; beginning with the first step.")
+
+
+def _say_how_to_go_on(request: Request, saved: str) -> None:
+    if any((request.out / CHECKPOINTS).iterdir()):
+        talk.say(f"{saved} is in {request.out / CHECKPOINTS}. To go on:\n  {request.again()}")
+
+
+def _train(request: Request, under_way: Pretraining) -> None:
+    """To the end, or to Ctrl-C: then a checkpoint is written, and how to go on is said."""
+    from sightline.tasks.pretrain_log import log
+    from sightline.training.recompute import recomputing
+
+    steps = under_way.run()
+    try:
+        with (
+            log(request.out, under_way.training.step) as written,
+            recomputing(under_way.model, under_way.recipe.run.recompute),
+            stoppable() as stop,
+            board(under_way) as show,
+        ):
+            for progress in steps:
+                written.take(progress)
+                show(progress)
+                if stop.asked:
+                    break
+            else:
+                return
+            steps.close()  # which writes a checkpoint
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; then go on with: {request.again()}") from error
+    except KeyboardInterrupt:  # a second Ctrl-C, which would not wait
+        _say_how_to_go_on(request, "Interrupted within a step; what was saved before")
+        raise
+    _say_how_to_go_on(request, f"Saved after step {under_way.training.step:,} of {under_way.plan.steps:,}")
+    raise typer.Exit(INTERRUPTED)
+
+
+def _record(request: Request, under_way: Pretraining) -> dict[str, Any]:
+    """How the model was made."""
+    import sightline
+
+    recipe, plan = under_way.recipe, under_way.plan
+    return {
+        "sightline": sightline.__version__,
+        "recipe": request.recipe.name,
+        "changes": list(request.changes),
+        "objective": repr(recipe.objective),
+        "model": asdict(recipe.model) | {"settings": dict(recipe.model.settings)},
+        "training": asdict(recipe.training),
+        "run": asdict(recipe.run),
+        "stages": [asdict(stage) for stage in plan.stages],
+        "corpus": {"fingerprint": under_way.corpus.fingerprint, "tokens": under_way.corpus.train.tokens},
+        "steps": plan.steps,
+        "tokens": plan.tokens(plan.steps),
+        "averaged_steps": under_way.averaging.steps,
+        "seconds": under_way.elapsed,
+        "history": [asdict(look) for look in under_way.history],
+    }
+
+
+def _finish(request: Request, under_way: Pretraining) -> dict[str, Any]:
+    from sightline.weights.files import write_json
+
+    record = _record(request, under_way)
+    try:
+        under_way.model.save(request.out)
+        write_json(request.out / MADE, record)  # last: it says that all is there
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; then go on with: {request.again()}") from error
+    for left in (CHECKPOINTS, CORPUS):
+        shutil.rmtree(request.out / left, ignore_errors=True)
+    (request.out / LOCK).unlink(missing_ok=True)
+    return record
+
+
+def _answer(request: Request, record: dict[str, Any], *, json: bool) -> None:
+    say_note(request.out)
+    last = record["history"][-1]["scores"] if record["history"] else {}
+    if json:
+        told = {name: record[name] for name in ("steps", "tokens", "seconds")}
+        talk.answer_json({"out": str(request.out), **told, "valid": last})
+        return
+    talk.answer(f"valid  {', '.join(f'{name} {value:.4f}' for name, value in last.items())}")
+    talk.answer(f"read   {record['tokens']:,} tokens in {record['steps']:,} steps, {record['seconds']:,.0f} s")
+    talk.answer(f"model  {request.out}")
+
+
+def pretrain_model(request: Request, *, json: bool = False) -> None:
+    """Teach a new model as a recipe says, from beginning to end."""
+    from sightline.weights.files import read_json
+
+    out, checkpoints = request.out, request.out / CHECKPOINTS
+
+    def finished() -> bool:
+        return check_out(out, made=MADE, resume=request.resume, also=BESIDE)
+
+    with ExitStack() as process:
+        done, begun = finished(), checkpoints.is_dir()
+        if begun and not done:
+            process.enter_context(alone(out, TRAINING))
+            done = finished()  # what is there now that nobody else is
+        if done:
+            talk.say("This training was finished before.")
+            return _answer(request, read_json(out / MADE), json=json)
+        from sightline.tasks.pretrain import Pretraining
+        from sightline.training.recipe import read_recipe
+
+        recipe = read_recipe(request.recipe, request.changes)
+        corpus = _corpus(request, recipe)
+
+        with talk.busy("Making the model"):
+            under_way = Pretraining(recipe, corpus, folder=out, resume=request.resume, device=request.device)
+        _say_plan(request, under_way)
+        if not begun:
+            try:
+                checkpoints.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise CheckpointError(f"cannot make the folder {checkpoints}: {error.strerror}") from error
+            process.enter_context(alone(out, TRAINING))
+        _train(request, under_way)
+        try:
+            record = _finish(request, under_way)
+        except KeyboardInterrupt:
+            _say_how_to_go_on(request, "All steps are done; their checkpoint")
+            raise
+    _answer(request, record, json=json)

@@ -1,0 +1,51 @@
+"""The model that a recipe teaches: new, looking through the masks that its objective wants."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from sightline.core.mask import Mask
+from sightline.errors import ConfigError
+from sightline.model.build import build
+from sightline.model.families import layout_of
+from sightline.model.model import Model
+from sightline.text.corpus import Corpus
+from sightline.training.recipe import Recipe
+
+
+def masks_of(recipe: Recipe) -> tuple[Mask, ...]:
+    """Through which masks the model learns to look; the one it has afterwards comes first."""
+    return recipe.objective.masks if recipe.model.mask is None else (Mask.parse(recipe.model.mask),)
+
+
+def new_model(recipe: Recipe, corpus: Corpus, *, device: str | None = None) -> Model:
+    """A new model for the corpus's tokens, with the heads that the objective asks, and positions for its longest rows.
+
+    Raises ConfigError where the family has no such head, or the recipe gives fewer positions than a row has tokens.
+    """
+    layout = layout_of(recipe.model.family)
+    has = {head.name for head in layout.heads}
+    if lacking := [head for head in recipe.objective.heads if head not in has]:
+        raise ConfigError(
+            f"a {recipe.model.family} has no head {', '.join(lacking)}, which this objective asks; it has"
+            f" {', '.join(sorted(has))}"
+        )
+    longest = max(shape.tokens for shape in recipe.batches.shapes)
+    settings = dict(recipe.model.settings)
+    ends = any(field.name == "positions" for field in fields(layout.config))
+    if ends and settings.setdefault("positions", longest) < longest:
+        raise ConfigError(
+            f"model.settings.positions is {settings['positions']}, and rows have {longest} tokens; give as many"
+        )
+    model = build(
+        recipe.model.family,
+        recipe.model.size,
+        tokenizer=corpus.tokenizer,
+        heads=recipe.objective.heads,
+        seed=recipe.training.seed,
+        device=device,
+        **settings,
+    )
+    model = model.with_mask(masks_of(recipe)[0])
+    model.trained_masks, model.shifted = masks_of(recipe), recipe.objective.shifted
+    return model

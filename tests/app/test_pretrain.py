@@ -1,0 +1,183 @@
+"""The verb pretrain: from a recipe to a folder, killed and stopped in between, and every wrong word one line."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.app.cli import main
+from sightline.model.load import load
+from sightline.training.checkpoint_files import checkpoints
+
+RECIPE = """
+[corpus]
+files = ["texts.txt"]
+documents = "lines"
+kind = "wordpiece"
+vocabulary = 60
+valid = 0.2
+
+[model]
+family = "modernbert"
+size = "tiny"
+settings = {width = 16, inner = 24, attention_heads = 2}
+
+[objective]
+kind = "hybrid"
+
+[batches]
+rows = 4
+tokens = 16
+
+[training]
+learning_rate = 0.01
+optimizer = "muon"
+precision = "float32"
+
+[run]
+steps = 40
+checkpoint_every = 1
+validate_every = 15
+validation_tokens = 128
+average = 0.3
+samples = ["the fox"]
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("recipe")
+    lines = [f"the {a} {b} runs over the {c}" for a in ("red", "old", "shy") for b in ("fox", "hen") for c in "xyzuvw"]
+    (folder / "texts.txt").write_text("\n".join(lines) + "\n")
+    (folder / "recipe.toml").write_text(RECIPE)
+    return str(folder / "recipe.toml")
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "sightline", "pretrain", *map(str, words)]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix == ".safetensors"}
+
+
+def logged(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
+        time.sleep(0.002)
+
+
+def test_from_texts_to_a_model(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert main(["pretrain", recipe, "--out", str(out), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["steps"] == 40 and set(told["valid"]) == {"masked", "causal", "bits_per_byte"}
+    model = load(out)
+    assert model.shifted and [str(mask) for mask in model.trained_masks] == ["bidirectional", "causal"]
+    made = json.loads((out / "sightline-pretraining.json").read_text())
+    assert (made["steps"], made["tokens"]) == (40, 40 * 4 * 16)
+    assert [look["step"] for look in made["history"]] == [15, 30, 40]
+    log = logged(out)
+    assert [line["step"] for line in log] == list(range(1, 41)) and log[14]["look"]["samples"][0].startswith("the fox")
+    assert {path.name for path in out.iterdir() if path.is_dir()} == {"tensorboard"}
+    main(["pretrain", recipe, "--out", str(out), "--resume"])
+    assert "finished before" in capsys.readouterr().err
+
+
+def test_tensorboard_reads_the_same_numbers(recipe: str, tmp_path: Path) -> None:
+    from tensorboardX.proto.event_pb2 import Event
+
+    out = tmp_path / "out"
+    assert main(["pretrain", recipe, "--out", str(out), "--set", "run.steps=3"]) == 0
+    losses = []
+    for file in (out / "tensorboard").iterdir():
+        raw, at = file.read_bytes(), 0
+        while at < len(raw):  # a length in 8 bytes, its checksum in 4, the event, its checksum in 4
+            length = int.from_bytes(raw[at : at + 8], "little")
+            event = Event.FromString(raw[at + 12 : at + 12 + length])
+            losses += [value.simple_value for value in event.summary.value if value.tag == "loss"]
+            at += 16 + length
+    assert losses == pytest.approx([line["loss"] for line in logged(out)], rel=1e-6)
+
+
+@pytest.mark.parametrize("kills", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_it_ends_as_if_it_never_was(kills: int, recipe: str, tmp_path: Path) -> None:
+    """SIGKILL leaves no time for anything: the same weights, bit for bit, and the same log."""
+    straight, out = tmp_path / "straight", tmp_path / "killed"
+    assert main(["pretrain", recipe, "--out", str(straight)]) == 0
+    drawn = random.Random(0)
+    for _ in range(kills):
+        before = {path.name for path in checkpoints(out / "checkpoints")} if (out / "checkpoints").is_dir() else set()
+        with subprocess.Popen(
+            command(recipe, "--out", out, "--resume"), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        ) as process:
+
+            def further(before: set[str] = before) -> bool:
+                folder = out / "checkpoints"
+                return folder.is_dir() and bool({path.name for path in checkpoints(folder)} - before)
+
+            wait_for(further, process)
+            time.sleep(drawn.uniform(0, 0.05))
+            process.kill()
+            process.wait()
+            assert process.returncode == -signal.SIGKILL
+    done = subprocess.run(command(recipe, "--out", out, "--resume"), capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "Going on after step" in done.stderr
+    assert content(out) == content(straight)
+    names = ("step", "loss", "terms", "learning_rate")
+    logs = [[{name: line[name] for name in names} for line in logged(folder)] for folder in (out, straight)]
+    assert logs[0] == logs[1]
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(recipe: str, tmp_path: Path) -> None:
+    out = tmp_path / "my out"
+    words = (recipe, "--out", out, "--set", "run.steps=2000", "--set", "run.checkpoint_every=1000")
+    with subprocess.Popen(command(*words), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: (out / "log.jsonl").is_file() and (out / "log.jsonl").stat().st_size > 0, process)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Saved after step" in said and "To go on:" in said and "--resume" in said and "'" in said
+    assert len(checkpoints(out / "checkpoints")) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--set", "run.stepz=3"], "there is no field run.stepz: did you mean 'steps'?"),
+        (["--minutes", "-1"], "run: minutes=-1.0 must be more than 0"),
+        (["--corpus", "nowhere"], "nowhere holds no corpus"),
+        (["--set", "corpus.files=[]"], "corpus.files is []"),
+        (["--set", 'corpus.files=["absent.txt"]'], "absent.txt"),
+        (["--set", "model.family=gtp2"], "did you mean 'gpt2'"),
+        (["--set", "batches.tokens=5000"], "too few for a row of 5000"),
+        (["--device", "nonsense"], "'nonsense' cannot be used here"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    recipe: str, tmp_path: Path, words: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pretrain", recipe, "--out", str(tmp_path / "out"), *words]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err.splitlines()[-1] and captured.out == ""
+
+
+def test_folders_that_hold_other_things(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    assert main(["pretrain", recipe, "--out", str(tmp_path)]) == 2
+    assert "holds other things (mine.txt)" in capsys.readouterr().err
+    assert main(["pretrain", str(tmp_path / "absent.toml"), "--out", str(tmp_path / "new")]) == 2
+    assert "cannot read the recipe" in capsys.readouterr().err
