@@ -17,6 +17,7 @@ import torch
 from sightline.model.build import build
 from sightline.model.model import Model
 from sightline.tasks.blimp import SUFFIXES, Paradigm, judge, paradigms
+from sightline.tasks.reading import readings
 from sightline.tasks.scorer import Scorer, scorer
 from sightline.text.learn import learn_tokenizer
 from sightline.text.packed_files import packed_files
@@ -43,6 +44,12 @@ def measured(by: Scorer, some: list[Paradigm]) -> tuple[float, float]:
     return time.perf_counter() - wall, processor
 
 
+def tokens(by: Scorer, some: list[Paradigm]) -> int:
+    """How many tokens a masked model reads, were no two rows alike: of n tokens, n rows of n and what stands around."""
+    read = [each for paradigm in some for pair in paradigm.pairs for each in readings(by.tokenizer, pair)]
+    return sum(by.asker.cost(view) for each in read for view in by.windows.views(each, 0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="BLiMP's files")
@@ -61,15 +68,15 @@ def main() -> None:
     some = [replace(each, pairs=each.pairs[: options.pairs]) for each in every[:: options.every]]
     measured(by, [replace(some[0], pairs=some[0].pairs[:4])])  # packs weights
     wall, processor = measured(by, some)
-    pairs, whole = sum(len(each.pairs) for each in some), sum(len(each.pairs) for each in every)
+    share, pairs = tokens(by, some) / tokens(by, every), sum(len(each.pairs) for each in some)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     print(
-        f"{options.family}, {parameters / 1e6:.1f} M parameters, {options.dtype}, {options.threads} threads, {by.how}"
+        f"{options.family}, {parameters / 1e6:.1f} M parameters, {options.dtype}, {options.threads} threads; {by.how}"
     )
     print(f"{pairs:,} pairs of {len(some)} paradigms: {wall:.1f} s, {processor:.1f} s of the processor")
     print(
-        f"all {whole:,} pairs at this rate: {wall * whole / pairs / 60:.1f} minutes,"
-        f" {processor * whole / pairs / 60:.1f} minutes of the processor"
+        f"that is {share:.2%} of all tokens; all of BLiMP at this rate: {wall / share / 60:.1f} minutes,"
+        f" {processor / share / 60:.1f} minutes of the processor"
     )
 
 

@@ -97,6 +97,10 @@ def embed(model: Model) -> str:
     return YES
 
 
+def score(model: Model) -> str:
+    return sl.score(model, "the cat").kind.replace("log-", "")
+
+
 def classify(model: Model) -> str:
     sl.classify(classifier(model), ["the cat", "a dog on a mat"])
     return YES
@@ -119,6 +123,7 @@ VERBS: dict[str, Callable[[Model], str]] = {
     "fill": fill,
     "generate": generate,
     "embed": embed,
+    "score": score,
     "classify": classify,
     "tune": tune,
     "show": show,
@@ -168,7 +173,7 @@ def test_the_grid_of_the_readme_is_what_runs(compared: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("family", LAYOUTS)
-@pytest.mark.parametrize("verb", ["fill", "generate", "embed", "classify"])
+@pytest.mark.parametrize("verb", ["fill", "generate", "embed", "score", "classify"])
 def test_abilities_know_what_runs(family: str, verb: str) -> None:
     model = make(family)
     says = abilities(classifier(model) if verb == "classify" else model)[verb]

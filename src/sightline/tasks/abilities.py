@@ -16,7 +16,10 @@ from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
 from sightline.core.reach import TOKENS, informed
 from sightline.decoding.rows import learned_both_sides, looks_back, reads_ranks
+from sightline.errors import UnsupportedError
+from sightline.tasks.asking import Method
 from sightline.tasks.pooling import cls_is_last
+from sightline.tasks.scorer import method_of, through
 
 if TYPE_CHECKING:
     from sightline.model.model import Model
@@ -117,6 +120,26 @@ def _generate(model: Model) -> Ability:
     )
 
 
+_SCORES: dict[Method, str] = {
+    "causal": "log-likelihood: each token from those before it",
+    "order": "log-likelihood: each token from those before it in an order",
+    "pseudo": "pseudo-log-likelihood: each token from all others",
+}
+
+
+def _score(model: Model) -> Ability:
+    if "lm" not in model.heads:
+        return Ability(False, "it has no head over the vocabulary")
+    if model.tokenizer is None:
+        return Ability(False, "it came without a tokenizer")
+    method = method_of(model)
+    try:
+        through(model, method)
+    except UnsupportedError as error:
+        return Ability(False, str(error).partition(";")[0])
+    return Ability(True, _SCORES[method] + _retrained(model))
+
+
 _ONE_TOKEN = {"cls": "first", "last": "last"}
 """Poolings that take one token's vector, and which."""
 
@@ -186,6 +209,7 @@ _VERBS: dict[str, Callable[[Model], Ability]] = {
     "fill": _fill,
     "generate": _generate,
     "embed": _embed,
+    "score": _score,
     "classify": _head(
         "classifier", lambda model: "a number for a text" if model.regression else f"a text into {_labels(model)}"
     ),

@@ -79,7 +79,7 @@ class Asker:
         """What is asked of the model, so that each asked token of the views has its answer, in their order."""
         return as_they_stand(views) if self.blank is None else masked(views, self.blank, self.within)
 
-    def _cost(self, view: View) -> int:
+    def cost(self, view: View) -> int:
         """Tokens of the rows that a view makes."""
         return len(view.ids) * (1 if self.blank is None else view.asked)
 
@@ -91,11 +91,11 @@ class Asker:
             most = whole.asked if self.blank is None else max(1, TOKENS_AT_ONCE // len(whole.ids))
             for start in range(0, whole.asked, most):
                 view = whole.part(start, start + most)
-                if group and self._cost(view) > room:
+                if group and self.cost(view) > room:
                     yield group
                     group, room = [], TOKENS_AT_ONCE
                 group.append(view)
-                room -= self._cost(view)
+                room -= self.cost(view)
         if group:
             yield group
 
@@ -184,9 +184,9 @@ class Asker:
     def ask(self, views: Sequence[View], progress: Progress, *, best: bool = False) -> NDArray[numpy.float64]:
         """Of every asked token of the views, in their order, what `answers` gives."""
         groups = list(self.groups(views))
-        whole, done, parts = sum(self._cost(view) for group in groups for view in group), 0, []
+        whole, done, parts = sum(self.cost(view) for group in groups for view in group), 0, []
         for group in groups:
-            cost = sum(self._cost(view) for view in group)
+            cost = sum(self.cost(view) for view in group)
             at = done
 
             def shown(share: float, at: int = at, cost: int = cost) -> None:

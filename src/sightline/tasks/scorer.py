@@ -25,7 +25,11 @@ from sightline.text.tokenizer import Tokenizer
 _LOOK = 64  # tokens of a text in which a mask is tried
 
 
-def _chosen(model: Model, method: str | None) -> Method:
+def _has_blank(model: Model) -> bool:
+    return tokenizer_of(model).special.mask_id is not None
+
+
+def method_of(model: Model, method: str | None = None) -> Method:
     """The method that was asked for, or the one that suits the model's mask."""
     if method is not None:
         if method not in get_args(Method):
@@ -36,11 +40,7 @@ def _chosen(model: Model, method: str | None) -> Method:
     return "pseudo" if looks_ahead(model.mask) and _has_blank(model) else "causal"
 
 
-def _has_blank(model: Model) -> bool:
-    return tokenizer_of(model).special.mask_id is not None
-
-
-def _view(model: Model, method: Method) -> Model:
+def through(model: Model, method: Method) -> Model:
     """The model through the mask that it is to be asked under; UnsupportedError where it cannot be asked so."""
     kind = model.layout.model_type
     if method == "order":
@@ -138,10 +138,10 @@ def scorer(
 ) -> Scorer:
     """What `score` makes of its arguments, checked: for those who score many times."""
     tokenizer = tokenizer_of(model)
-    how = _chosen(model, method)
+    how = method_of(model, method)
     if within_word not in get_args(Within):
         raise ConfigError(f"--within-word (within_word=…) is {within_word!r}; choose one of l2r, original, whole")
-    view = _view(model, how)
+    view = through(model, how)
     lm_head(view)
     check_can_answer(view)
     before = how == "causal" or view.shifted
