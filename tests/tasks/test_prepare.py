@@ -3,6 +3,8 @@
 import gzip
 import json
 import lzma
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -318,3 +320,37 @@ def test_a_corpus_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"one.txt has changed since the corpus in .* was made of it"):
         run([one], tmp_path / "out", documents="lines")
     assert content(tmp_path / "out") == before
+
+
+MEASURED = """
+import resource, sys
+from pathlib import Path
+from sightline.tasks import prepare_reading, prepare_work
+from sightline.tasks.prepare import prepare
+from sightline.tasks.prepare_config import PrepareConfig
+prepare_reading.CHUNK_BYTES, prepare_work.COMMIT_BYTES = 2**16, 2**18
+config = PrepareConfig(tokenizer=Path(sys.argv[1]), documents="lines")
+for _ in prepare([sys.argv[2]], sys.argv[3], config):
+    pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+@pytest.mark.slow
+def test_more_text_takes_no_more_memory(tmp_path: Path) -> None:
+    """Six times the text; held at once, its encodings alone would be some hundred MB more."""
+    save_tokenizer(learn_tokenizer(sentences(500), kind="bytelevel-bpe", vocabulary=300), tmp_path / "tokenizer")
+    peaks, some = [], sentences(6000)
+    for copies in (1, 6):
+        text = write(tmp_path / f"{copies}.txt", [f"{each} {copy}" for copy in range(copies) for each in some])
+        command = [
+            sys.executable,
+            "-c",
+            MEASURED,
+            str(tmp_path / "tokenizer"),
+            str(text),
+            str(tmp_path / f"out{copies}"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout))
+    assert peaks[1] < peaks[0] + 30, peaks

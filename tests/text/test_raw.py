@@ -63,7 +63,7 @@ def test_what_is_too_long_is_left_out_and_reading_goes_on(text: Path, monkeypatc
     long = "x" * (2**20 + 5)
     assert read(text, "x" * 2**20) == ["x" * 2**20]
     (whole,) = read(text, long)
-    assert "has more than 1 MiB, too many for one document; say what parts its documents: --documents" in whole[0]
+    assert "has more than 1 MiB, too many for one document; say what else parts documents with --documents" in whole[0]
     one, line, two = read(text, f"one\n{long}\ntwo\n", parting="lines")
     assert (one, two) == ("one\n", "two\n") and "line 2 of" in line[0]
     lines = "y" * 1000 + "\n"

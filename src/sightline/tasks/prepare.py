@@ -223,7 +223,7 @@ class Preparation:
         which = "to train on" if not parts["train"]["documents"] else "to judge by"
         return (
             f"of {count} documents none is there {which}, with --valid (valid=…) {self.config.valid:g}; give another"
-            " share, or part the text into more documents with --documents blank-lines or lines (documents=…)"
+            " share, or part the text into more documents with --documents (documents=…)"
         )
 
     def _clear(self, tokenizer: Tokenizer) -> None:
