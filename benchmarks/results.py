@@ -184,18 +184,18 @@ def _table(results: dict[str, Any]) -> Iterator[str]:
     main, second, third = ("pearson", "spearman", "rmse") if numbers else ("accuracy", "macro_f1", "log_loss")
     form = "{:.3f}" if numbers else "{:.1%}"
     titles = ("Pearson", "Spearman", "RMSE") if numbers else ("accuracy", "macro-F1", "log-loss")
-    yield f"| contender | {titles[0]} | 95 % interval | {titles[1]} | {titles[2]} | train s | rows/s | parameters |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield f"| contender | {titles[0]} | 95 % interval | {titles[1]} | {titles[2]} | parameters |"
+    yield "|---|---|---|---|---|---|"
     good = [one for one in results["contenders"] if one["status"] == "ok"]
     for one in sorted(good, key=lambda one: -one[main]):
         shown = [form.format(one[key]) for key in (main, f"{main}_low", f"{main}_high", second)]
         yield (
             f"| {one['name']} | {shown[0]} | {shown[1]} to {shown[2]} | {shown[3]} | {one[third]:.3f} |"
-            f" {one['train_seconds']:.3g} | {one['rows_per_second']:,.0f} | {one['parameters']:,} |"
+            f" {one['parameters']:,} |"
         )
     for one in results["contenders"]:
         if one["status"] != "ok":
-            yield f"| {one['name']} | failed: {one['error']} | | | | | | |"
+            yield f"| {one['name']} | failed: {one['error']} | | | | |"
 
 
 def _pretraining(results: dict[str, Any]) -> str:

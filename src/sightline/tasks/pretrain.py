@@ -24,6 +24,7 @@ from sightline.tasks.validate import sample, validate
 from sightline.text.corpus import Corpus
 from sightline.training.averaging import Averaging
 from sightline.training.checkpoint import restore, save
+from sightline.training.compiled import compile_blocks
 from sightline.training.fit import Progress, Training, fit
 from sightline.training.plan import Plan, by_the_clock, first_plan
 from sightline.training.reading import TextSteps, steps_of
@@ -98,6 +99,8 @@ class Pretraining:
         self.recipe, self.corpus = recipe, corpus
         self.folder = None if folder is None else Path(folder)
         self.model: Model = new_model(recipe, corpus, device=device)
+        if recipe.run.compile:
+            compile_blocks(self.model)
         self.training = Training(self.model, recipe.objective, recipe.training, data=corpus.fingerprint)
         self.averaging = Averaging(self.training.parameters)
         self.plan = first_plan(recipe, corpus.train.tokens)
