@@ -51,9 +51,12 @@ if TYPE_CHECKING:
     from sightline.tasks.evaluate import evaluate
     from sightline.tasks.finetune import finetune, tune
     from sightline.tasks.finetune_config import FinetuneConfig
+    from sightline.tasks.prepare import prepare
+    from sightline.tasks.prepare_config import PrepareConfig
     from sightline.tasks.score import score, score_batches
     from sightline.tasks.scores import Score, Scores, tabulate
     from sightline.tasks.vectors import save_vectors
+    from sightline.text.corpus import Corpus, open_corpus
     from sightline.text.labelled import Examples, read_examples
     from sightline.text.learn import learn_tokenizer
     from sightline.text.split import split
@@ -83,9 +86,12 @@ _HOMES = {
     "tasks.evaluate": "evaluate",
     "tasks.finetune": "finetune tune",
     "tasks.finetune_config": "FinetuneConfig",
+    "tasks.prepare": "prepare",
+    "tasks.prepare_config": "PrepareConfig",
     "tasks.score": "score score_batches",
     "tasks.scores": "Score Scores tabulate",
     "tasks.vectors": "save_vectors",
+    "text.corpus": "Corpus open_corpus",
     "text.labelled": "Examples read_examples",
     "text.learn": "learn_tokenizer",
     "text.split": "split",
@@ -100,6 +106,7 @@ __all__ = [
     "CheckpointError",
     "ConfigError",
     "Coordinates",
+    "Corpus",
     "Examples",
     "FinetuneConfig",
     "InputError",
@@ -111,6 +118,7 @@ __all__ = [
     "NotPadding",
     "Output",
     "Permuted",
+    "PrepareConfig",
     "Prefix",
     "SameDocument",
     "Score",
@@ -136,6 +144,8 @@ __all__ = [
     "learn_tokenizer",
     "load",
     "open_classifier",
+    "open_corpus",
+    "prepare",
     "read_examples",
     "read_texts",
     "record",
