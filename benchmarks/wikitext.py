@@ -34,8 +34,10 @@ from sightline.model.build import build
 from sightline.model.model import Model
 from sightline.networks.adaptive import AdaptiveSoftmax, Clusters
 from sightline.networks.embedding import token_embedding
-from sightline.objectives.causal import NOT_ASKED, CausalLM, log_probs
+from sightline.objectives.causal import CausalLM
+from sightline.objectives.language import log_probs
 from sightline.objectives.objective import Batch
+from sightline.objectives.text import NOT_ASKED
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.wordlevel import wordlevel_pipeline
 from sightline.training.checkpoint import restore, save

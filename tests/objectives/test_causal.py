@@ -17,7 +17,8 @@ from sightline.core.mask import Causal
 from sightline.errors import InputError, UnsupportedError
 from sightline.model.load import load
 from sightline.model.model import Model
-from sightline.objectives.causal import CausalLM, log_probs
+from sightline.objectives.causal import CausalLM
+from sightline.objectives.language import log_probs
 from sightline.objectives.objective import Batch, Objective
 from sightline.objectives.text import NOT_ASKED
 

@@ -22,7 +22,8 @@ from torch import Tensor
 from sightline.core.mask import Bidirectional, Causal, Mask
 from sightline.errors import ConfigError, InputError
 from sightline.model.model import Model
-from sightline.objectives.causal import CausalLM, asked_counts, language_terms
+from sightline.objectives.causal import CausalLM
+from sightline.objectives.language import asked_counts, language_terms
 from sightline.objectives.masked import Masked
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import TextRows

@@ -21,7 +21,7 @@ from sightline.core.mask import Bidirectional, Mask
 from sightline.errors import ConfigError
 from sightline.model.heads import sequence_head
 from sightline.model.model import Model
-from sightline.objectives.causal import asked_alone, asked_counts, asked_terms
+from sightline.objectives.language import asked_alone, asked_counts, asked_terms
 from sightline.objectives.masked import Masked
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import NOT_ASKED

@@ -23,7 +23,7 @@ from sightline.core.check import whole
 from sightline.core.mask import Bidirectional, Mask, Permuted
 from sightline.errors import ConfigError, UnsupportedError
 from sightline.model.model import Model
-from sightline.objectives.causal import asked_counts, check_z_loss, language_terms
+from sightline.objectives.language import asked_counts, check_z_loss, language_terms
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import NOT_ASKED, TextRows
 from sightline.text.words import Words

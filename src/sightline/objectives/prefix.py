@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sightline.core.mask import Causal, Mask, Permuted
 from sightline.model.model import Model
-from sightline.objectives.causal import asked_counts, check_z_loss, language_terms
+from sightline.objectives.language import asked_counts, check_z_loss, language_terms
 from sightline.objectives.objective import Batch, Term
 from sightline.objectives.text import NOT_ASKED, TextRows
 from sightline.text.words import Words

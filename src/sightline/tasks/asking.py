@@ -20,7 +20,7 @@ from torch import Tensor
 from sightline.errors import UnsupportedError
 from sightline.model.model import Model
 from sightline.networks.adaptive import AdaptiveSoftmax
-from sightline.objectives.causal import lm_head
+from sightline.objectives.language import lm_head
 from sightline.tasks.asked import Questions, Within, as_they_stand, masked
 from sightline.tasks.orders import order_states
 from sightline.tasks.reading import Ids, View
@@ -72,7 +72,7 @@ class Asker:
 
     def answer_place(self, place: NDArray[numpy.int64]) -> NDArray[numpy.int64]:
         """Where a model says what stands at a place: there, or at the token before it."""
-        before = self.method == "causal" or (self.method == "pseudo" and self.model.shifted)
+        before = self.method == "causal"
         return place - 1 if before else place
 
     def questions(self, views: Sequence[View]) -> Questions:

@@ -14,7 +14,7 @@ from sightline.decoding.mask_predict import mask_id
 from sightline.decoding.rows import as_taught, check_can_answer, check_unordered, looks_ahead, looks_back
 from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.model import Model, tokenizer_of
-from sightline.objectives.causal import lm_head
+from sightline.objectives.language import lm_head
 from sightline.tasks.asked import Within
 from sightline.tasks.asking import Asker, Method, Progress
 from sightline.tasks.encode import longest, usual_batch_tokens

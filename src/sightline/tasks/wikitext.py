@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sightline.core.cache import Memory
 from sightline.errors import InputError, UnsupportedError
 from sightline.networks.transformer_xl import TransformerXLConfig
-from sightline.objectives.causal import lm_head
+from sightline.objectives.language import lm_head
 from sightline.tasks.benchmark import Benchmark, Part, Progress, Record
 from sightline.tasks.reading import Ids, Reading
 from sightline.tasks.scorer import Scorer
