@@ -28,9 +28,11 @@ def test_it_says_what_it_assumed_and_answers_what_came_of_it(
     assert main(command(text, tmp_path / "corpus", "--documents", "lines", "--licence", "CC0")) == 0
     captured, corpus = capsys.readouterr(), open_corpus(tmp_path / "corpus")
     train, valid, where = captured.out.splitlines()
-    assert train.startswith(f"train   {len(corpus.train)} documents, {corpus.train.tokens:,} tokens, 0.0 MiB of text")
+    assert train.startswith(
+        f"train   {len(corpus.train)} documents, {corpus.train.tokens:,} tokens, {corpus.train.text_bytes:,} bytes"
+    )
     assert valid.startswith(f"valid   {len(corpus.valid)} documents, {corpus.valid.tokens:,} tokens")
-    assert where == f"corpus  {tmp_path / 'corpus'}, 350 tokens of vocabulary"
+    assert where == f"corpus  {tmp_path / 'corpus'}, with a vocabulary of 350 tokens"
     assert captured.err == "106 documents read; 5 duplicates, 1 empty left out\n"
     assert corpus.manifest["sources"][0]["licence"] == "CC0"
     assert main(command(text, tmp_path / "other", "--json", "--valid", "0")) == 0

@@ -12,7 +12,7 @@ import numpy
 import polars
 import pytest
 
-from sightline.errors import CheckpointError, ConfigError, InputError, NotFoundError, SightlineError
+from sightline.errors import CheckpointError, ConfigError, InputError, NotFoundError
 from sightline.tasks import prepare_reading, prepare_work, shards
 from sightline.tasks.prepare import Preparation, prepare
 from sightline.tasks.prepare_config import PrepareConfig
@@ -271,7 +271,7 @@ def test_what_cannot_be_read_is_named_and_left_out_when_asked(tmp_path: Path) ->
             "of 1 documents none is there to judge by, with --valid .*0.1; give another",
         ),
         ({"vocabulary": 20}, ConfigError, "ask for at least"),
-        ({"tokenizer": Path("nowhere")}, SightlineError, "nowhere"),
+        ({"tokenizer": Path("nowhere")}, NotFoundError, "no folder nowhere"),
     ],
 )
 def test_what_was_asked_for_cannot_be(

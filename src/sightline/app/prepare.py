@@ -13,7 +13,7 @@ from sightline.app.options import Json
 Files = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILES…",
+        metavar="FILES",
         help="Text, JSONL, CSV, Parquet, also in .xz .gz .bz2 .zip .tar; folders; hf://datasets/OWNER/NAME.",
     ),
 ]
@@ -23,7 +23,7 @@ def prepare(
     files: Files,
     out: Annotated[Path, Option(help="Folder for the corpus; a new one, or one that this was stopped in.")],
     tokenizer: Annotated[
-        Path | None, Option(help="A folder with a tokenizer. Default: one is learned from the text.")
+        str | None, Option(help="Whose to use: a folder, or a model on the hub. Default: one is learned from the text.")
     ] = None,
     kind: Annotated[str, Option(help="What is learned: roberta-bpe, bytelevel-bpe, wordpiece.")] = "roberta-bpe",
     vocabulary: Annotated[int, Option(help="How many tokens are learned.")] = 8192,

@@ -64,6 +64,6 @@ def prepare_corpus(files: Sequence[str], out: Path, asked: Mapping[str, Any], *,
         talk.answer_json({"out": str(out), "vocabulary": vocabulary, "documents": manifest["documents"], **parts})
         return
     for part, found in parts.items():
-        mib = found["text_bytes"] / MEBIBYTE
-        talk.answer(f"{part}   {found['documents']:,} documents, {found['tokens']:,} tokens, {mib:,.1f} MiB of text")
-    talk.answer(f"corpus  {out}, {vocabulary:,} tokens of vocabulary")
+        many = f"{found['documents']:,} documents, {found['tokens']:,} tokens, {found['text_bytes']:,} bytes of text"
+        talk.answer(f"{part}   {many}")
+    talk.answer(f"corpus  {out}, with a vocabulary of {vocabulary:,} tokens")

@@ -20,7 +20,7 @@ from sightline.errors import CheckpointError, ConfigError, InputError
 from sightline.tasks.corpus_encoder import Encoder
 from sightline.tasks.prepare_config import PrepareConfig
 from sightline.tasks.prepare_journal import JOURNAL, Journal
-from sightline.tasks.prepare_sources import StreamSource, open_sources, settled_parting
+from sightline.tasks.prepare_sources import StreamSource, given_tokenizer, open_sources, settled_parting
 from sightline.tasks.prepare_work import Encoding, PrepareProgress, Work, sampling
 from sightline.text.clean import CHANGES
 from sightline.text.corpus import FORMAT, MANIFEST, PARTS, read_manifest, tokenizer_sha256
@@ -28,7 +28,7 @@ from sightline.text.learn import learn_tokenizer
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import contents, load_tokenizer, save_tokenizer
 from sightline.weights.alone import LOCK, alone
-from sightline.weights.files import read_json, write_json
+from sightline.weights.files import write_json
 from sightline.weights.replace import write_error
 
 LEARNED = ("kind", "vocabulary", "lowercase", "sample_mib")  # settings of a tokenizer that is learned
@@ -49,7 +49,7 @@ class Preparation:
         self.out, self.config = Path(out), config or PrepareConfig()
         self.sources = open_sources(files, self.out, self.config)
         self.parting, self.assumed = settled_parting(self.sources, self.config)
-        self._tokenizer, self._model_type = self._given()
+        self._tokenizer, self._model_type = given_tokenizer(self.config.tokenizer)
         self.begun = (self.out / JOURNAL).exists()
         self.manifest: dict[str, Any] = {}
 
@@ -68,16 +68,6 @@ class Preparation:
                 yield from self._work()
         (self.out / JOURNAL).unlink(missing_ok=True)
         (self.out / LOCK).unlink(missing_ok=True)
-
-    def _given(self) -> tuple[Tokenizer | None, str | None]:
-        """The tokenizer that was asked for, and what its folder says of its family."""
-        folder = self.config.tokenizer
-        if folder is None:
-            return None, None
-        says = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
-        model_type = says.get("model_type")
-        model_type = model_type if isinstance(model_type, str) else None
-        return load_tokenizer(folder, model_type=model_type), model_type
 
     def _enter(self) -> None:
         try:

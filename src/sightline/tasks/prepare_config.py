@@ -18,7 +18,7 @@ MEBIBYTE = 2**20
 class PrepareConfig:
     """How a corpus is prepared.
 
-    tokenizer   a folder with a tokenizer to use; None: one is learned from the training part
+    tokenizer   whose to use: a folder, or a model on the hub; None: one is learned from the training part
     kind        of a tokenizer that is learned: "roberta-bpe" (byte-level, with a mask: it serves every objective),
                 "bytelevel-bpe" (GPT-2's, without) or "wordpiece" (BERT's)
     vocabulary  how many tokens are learned
@@ -37,7 +37,7 @@ class PrepareConfig:
     skip_bad    leave out what cannot be read, and count it, where otherwise that ends all
     """
 
-    tokenizer: Path | None = None
+    tokenizer: str | Path | None = None
     kind: Kind = "roberta-bpe"
     vocabulary: int = 8192
     lowercase: bool | None = None

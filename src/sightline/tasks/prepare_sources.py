@@ -1,4 +1,4 @@
-"""What a corpus is prepared from: files, folders of files, files on the hub, and data sets streamed from there."""
+"""What a corpus is prepared from: files, folders, files on the hub, data sets streamed from there; and a tokenizer."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from sightline.text.corpus import sha256_of
 from sightline.text.hub_stream import Stream, is_stream, settle, streamed_documents
 from sightline.text.hub_tables import PREFIX, fetch_table
 from sightline.text.raw import Found, Parting, holds_text, obvious_parting, raw_documents
+from sightline.text.tokenizer import Tokenizer
+from sightline.text.tokenizer_files import load_tokenizer
+from sightline.weights.files import read_json
+from sightline.weights.hub import TOKENIZER_FILES, locate
 
 
 @dataclass(kw_only=True)
@@ -116,6 +120,19 @@ def open_sources(files: Sequence[str | Path], out: Path, config: PrepareConfig) 
             " or once for each"
         )
     return sources
+
+
+def given_tokenizer(name: str | Path | None) -> tuple[Tokenizer | None, str | None]:
+    """The tokenizer of a folder or of a model on the hub, and what is said there of its family; None for None."""
+    if name is None:
+        return None, None
+    folder = Path(name)
+    if not folder.is_dir():
+        folder = locate(name, files=(*TOKENIZER_FILES, "config.json"))
+    says = read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    family = says.get("model_type")
+    model_type = family if isinstance(family, str) else None
+    return load_tokenizer(folder, model_type=model_type), model_type
 
 
 def settled_parting(sources: Sequence[Source], config: PrepareConfig) -> tuple[Parting, tuple[str, ...]]:
