@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import huggingface_hub
 import pytest
@@ -20,11 +21,14 @@ from huggingface_hub import constants
 from contract.families import tiny
 from decoding.models import bytelevel, masked, words
 from hub_server import HubServer
+from sentencepiece_models import train
 from sightline.core.mask import Causal
 from sightline.errors import ConfigError, InputError, NotFoundError, SightlineError, UnsupportedError
 from sightline.model.model import Model
 from sightline.tasks.evaluate import evaluate
+from sightline.tasks.orders import order_log_probs
 from sightline.tasks.score import score
+from sightline.text.tokenizer_files import load_tokenizer
 
 PARADIGMS = {
     "agreement": ("morphology", "verbs", [("the cat sat", "the cat sit"), ("a dog", "an dog"), ("the end", "the end")]),
@@ -214,6 +218,28 @@ def test_of_a_long_passage_the_end_is_read(tmp_path: Path) -> None:
     assert math.log(found.summary["perplexity"]) == pytest.approx(-greedy(model, ids, 62)[1])
 
 
+def xlnet() -> Model:
+    """With its own kind of tokenizer, which adds nothing before a text."""
+    pieces = train(vocab_size=200, control_symbols=["<cls>", "<sep>", "<pad>", "<mask>"])
+    with TemporaryDirectory() as name:
+        (Path(name) / "spiece.model").write_bytes(pieces)
+        tokenizer = load_tokenizer(Path(name), model_type="xlnet")
+    return tiny("xlnet", heads=("lm",), vocabulary=len(tokenizer), tokenizer=tokenizer)
+
+
+def test_a_network_of_two_streams_sees_the_passage_and_is_asked_for_the_word(tmp_path: Path) -> None:
+    model = xlnet()
+    found = evaluate(model, "lambada", write_passages(tmp_path / "passages.jsonl"))
+    nats = 0.0
+    for text in PASSAGES:
+        ids = model.tokenizer.encode(text, add_special_tokens=False)
+        first = first_of_last(model, text)
+        ranks = (torch.arange(len(ids)) + 1 - first).clamp(min=0)[None]
+        nats -= float(order_log_probs(model, torch.tensor([ids]), ranks).sum())
+    assert found.summary is not None and found.measured["before"] == ""
+    assert math.log(found.summary["perplexity"]) == pytest.approx(nats / 3)
+
+
 # WikiText
 
 LINES = [" \n", " = the cat = \n", " \n", " the dog sat on the mat , and the cat \n", " a dog \n"]
@@ -248,6 +274,20 @@ def test_each_token_is_asked_once_with_a_stride_of_text_before_it(tmp_path: Path
         total -= float(logits.log_softmax(-1)[ids[place]])
     assert found.summary is not None and found.summary["nats_per_token"] * len(ids) == pytest.approx(total)
     assert "windows of 16 tokens, one every 5" in str(found)
+
+
+def test_a_network_of_two_streams_is_asked_for_each_window_in_order(tmp_path: Path) -> None:
+    """What an earlier window asked is given in the next."""
+    model = xlnet()
+    found = evaluate(model, "wikitext", write_lines(tmp_path / "wiki.txt"), max_length=12, stride=4)
+    ids = model.tokenizer.encode("".join(LINES), add_special_tokens=False)
+    nats, low = 0.0, 0
+    for start in [*range(0, len(ids) - 12, 4), len(ids) - 12]:
+        ranks = (torch.arange(12) + 1 - (low - start)).clamp(min=0)[None]
+        nats -= float(order_log_probs(model, torch.tensor([ids[start : start + 12]]), ranks).sum())
+        low = start + 12
+    assert found.summary is not None and found.summary["tokens"] == len(ids)
+    assert found.summary["nats_per_token"] * len(ids) == pytest.approx(nats)
 
 
 def test_a_transformer_xl_remembers_what_it_has_read(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy
 import pytest
+import tokenizers
 import torch
 
 from contract.families import tiny
@@ -18,6 +19,7 @@ from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.model.model import Model
 from sightline.tasks.orders import order_log_probs
 from sightline.tasks.score import score, score_batches
+from sightline.text.tokenizer import Tokenizer
 
 TEXTS = ["the cat sat on the mat", "a dog, a cat", "cat", "the catdog sat on dogcatmat, the end of it", "a dog, a cat"]
 
@@ -228,6 +230,19 @@ def test_a_vocabulary_with_nothing_but_an_end_begins_with_it() -> None:
     assert found.before == "<eos>"
     ids = tokenizer.encode(TEXTS[0], add_special_tokens=False)
     assert_scores(found[0].log_probs, looking_back(model, [tokenizer.special.eos_id], ids))
+
+
+@pytest.mark.parametrize("shifted", [False, True])
+def test_a_tokenizer_that_adds_nothing_reads_texts_as_they_stand_in_a_corpus(shifted: bool) -> None:
+    """Between the tokens that would open and close them."""
+    backend = tokenizers.Tokenizer.from_str(bytelevel().backend.to_str())
+    names = {"bos": "<|endoftext|>", "eos": "<|endoftext|>", "mask": "<mask>"}
+    tokenizer = Tokenizer(backend, names=names, makes_types=False)
+    model = masked("bert", tokenizer, positions=64)
+    model.shifted = shifted
+    found = score(model, TEXTS[0], within_word="original")
+    assert found.before == "<|endoftext|>"
+    assert_scores(found[0].log_probs, hiding(model, TEXTS[0], "original", int(shifted), ([0], [0])))
 
 
 # Long texts

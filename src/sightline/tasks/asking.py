@@ -72,7 +72,7 @@ class Asker:
 
     def answer_place(self, place: NDArray[numpy.int64]) -> NDArray[numpy.int64]:
         """Where a model says what stands at a place: there, or at the token before it."""
-        before = self.method == "causal"
+        before = self.method == "causal" or (self.method == "pseudo" and self.model.shifted)
         return place - 1 if before else place
 
     def questions(self, views: Sequence[View]) -> Questions:

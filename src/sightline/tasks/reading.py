@@ -90,9 +90,9 @@ def around(tokenizer: Tokenizer, bos: str, *, first_needs: bool, closed: bool) -
     if bos != AUTO:
         made = replace(made, before=(tokenizer.id(bos),))
     elif not made.before and (first_needs or not made.after):
-        alone = not made.after  # such a tokenizer adds nothing; a corpus stands between these
+        alone = closed and not made.after  # the tokenizer adds nothing; in a corpus, texts stand between these
         made = Around(
-            before=_first(special.bos_id, special.cls_id, special.eos_id) if first_needs else (),
+            before=_first(special.bos_id, special.cls_id, special.eos_id) if first_needs or alone else (),
             after=_first(special.sep_id, special.eos_id) if alone else made.after,
         )
     return made if closed else replace(made, after=())

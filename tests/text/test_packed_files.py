@@ -1,0 +1,67 @@
+"""The files at a path, whatever they are packed in: found by how they end, bounded, and read as rows.
+
+What unpackers do with damaged files: test_unpack.py.
+"""
+
+import bz2
+import gzip
+import lzma
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sightline.errors import InputError, NotFoundError
+from sightline.text import packed_files as module
+from sightline.text.packed_files import packed_files
+
+ROWS = b'{"text": "one"}\n{"text": "two"}\n'
+SUFFIXES = (".jsonl", ".txt")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "pack"), [("", bytes), (".xz", lzma.compress), (".gz", gzip.compress), (".bz2", bz2.compress)]
+)
+def test_a_file_is_itself_however_it_is_packed(suffix: str, pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    path = tmp_path / f"rows.jsonl{suffix}"
+    path.write_bytes(pack(ROWS))
+    (file,) = packed_files(path, SUFFIXES)
+    assert (file.name, file.suffix, file.content) == ("rows.jsonl", ".jsonl", ROWS)
+    assert [row["text"] for row in file.rows()] == ["one", "two"]
+
+
+def test_a_file_that_is_named_needs_no_ending(tmp_path: Path) -> None:
+    path = tmp_path / "rows.raw"
+    path.write_bytes(b"one\r\n\ntwo\n")
+    (file,) = packed_files(path, SUFFIXES)
+    assert [row["text"] for row in file.rows()] == ["one", "", "two"]
+
+
+def test_of_a_folder_or_an_archive_those_that_end_so(tmp_path: Path) -> None:
+    names = ["b/rows.jsonl", "a.txt", "README.md", "b/.hidden.txt", "c.txt.xz"]
+    folder = tmp_path / "folder"
+    with zipfile.ZipFile(tmp_path / "rows.zip", "w") as archive:
+        for name in names:
+            content = lzma.compress(ROWS) if name.endswith(".xz") else ROWS
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+            archive.writestr(name, content)
+    for path in (folder, tmp_path / "rows.zip"):
+        found = packed_files(path, SUFFIXES)
+        assert sorted(file.name.rsplit("/", 1)[-1] for file in found) == ["a.txt", "c.txt", "rows.jsonl"]
+        assert {file.content for file in found} == {ROWS}
+
+
+def test_what_is_not_there_or_too_much_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotFoundError, match="there is no file or folder"):
+        packed_files(tmp_path / "missing", SUFFIXES)
+    with pytest.raises(InputError, match=r"holds no file that ends in .jsonl, .txt"):
+        packed_files(tmp_path, SUFFIXES)
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_bytes(ROWS)
+    monkeypatch.setattr(module, "LARGEST", 2 * len(ROWS))
+    assert len(packed_files(tmp_path, SUFFIXES)) == 2
+    monkeypatch.setattr(module, "LARGEST", 2 * len(ROWS) - 1)
+    with pytest.raises(InputError, match="more than 63 bytes"):
+        packed_files(tmp_path, SUFFIXES)
