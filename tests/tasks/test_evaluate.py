@@ -9,6 +9,7 @@ import lzma
 import math
 import tarfile
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,9 +26,13 @@ from sentencepiece_models import train
 from sightline.core.mask import Causal
 from sightline.errors import ConfigError, InputError, NotFoundError, SightlineError, UnsupportedError
 from sightline.model.model import Model
+from sightline.tasks import blimp, lambada, wikitext
+from sightline.tasks.blimp import paradigms
 from sightline.tasks.evaluate import evaluate
+from sightline.tasks.lambada import passages
 from sightline.tasks.orders import order_log_probs
 from sightline.tasks.score import score
+from sightline.text.packed_files import packed_files
 from sightline.text.tokenizer_files import load_tokenizer
 
 PARADIGMS = {
@@ -159,7 +164,7 @@ def test_a_data_set_of_the_hub(hub: HubServer, tmp_path: Path, monkeypatch: pyte
 # LAMBADA
 
 
-PASSAGES = ["the cat sat on the mat and the dog", "a dog, a cat, a catdog", "the end of ends"]
+PASSAGES = ["the dog sat on the mat and the cat", "a dog, a cat, a catdog", "the end of ends"]
 
 
 def write_passages(path: Path, passages: Sequence[str] = PASSAGES) -> Path:
@@ -187,7 +192,9 @@ def first_of_last(model: Model, text: str) -> int:
 def test_a_last_word_must_be_right_in_all_its_pieces(tmp_path: Path) -> None:
     model = causal()
     taught = model.tokenizer.encode(PASSAGES[0])
-    with torch.no_grad():  # so that one of them is right: the head answers one token after any text
+    begun = model.tokenizer.encode(PASSAGES[1])[first_of_last(model, PASSAGES[1]) :]
+    assert begun[0] == taught[-1] and len(begun) > 1  # one word is right, of another its first piece
+    with torch.no_grad():  # the head answers one token after any text
         model.heads["lm"].bias = torch.nn.Parameter(torch.zeros(len(model.tokenizer), dtype=torch.float64))
         model.heads["lm"].bias[taught[-1]] = 30.0  # type: ignore[index]
     found = evaluate(model, "lambada", write_passages(tmp_path / "passages.jsonl"))
@@ -384,3 +391,21 @@ def test_data_that_cannot_be_read_is_named(
 def test_there_are_three_benchmarks(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="choose one of blimp, wikitext, lambada"):
         evaluate(causal(), "glue", tmp_path)
+
+
+# The published data
+
+
+def test_the_published_data_have_the_sizes_that_their_papers_give(data_folder: Path) -> None:
+    every = paradigms(packed_files(data_folder / "minimal-pairs" / "blimp.tar.xz", blimp.SUFFIXES))
+    assert len(every) == 67 and {len(paradigm.pairs) for paradigm in every} == {1000}
+    assert Counter(paradigm.field for paradigm in every) == {
+        "syntax": 26,
+        "morphology": 18,
+        "syntax/semantics": 14,
+        "semantics": 9,
+    }
+    assert sorted(Counter(paradigm.term for paradigm in every).values()) == [2, 2, 2, 4, 5, 6, 7, 7, 7, 8, 8, 9]
+    assert len(passages(packed_files(data_folder / "qa" / "lambada", lambada.SUFFIXES))) == 5153
+    (test,) = packed_files(data_folder / "text" / "wikitext-2" / "test.txt.xz", wikitext.SUFFIXES)
+    assert wikitext.read(bytelevel(), test).words == 245_569

@@ -20,6 +20,8 @@ from sightline.tasks.scorer import Scorer
 from sightline.text.packed_files import PackedFile
 
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
+_PUBLISHED = {"s-selection": "argument_structure", "syntax_semantics": "syntax/semantics"}
+"""What a few rows are called otherwise than in the paper."""
 _KEYS = ("sentence_good", "sentence_bad", "field", "linguistics_term", "UID")
 
 
@@ -51,7 +53,7 @@ def paradigms(files: Sequence[PackedFile]) -> list[Paradigm]:
     for file in files:
         for good, bad, field, term, name in _rows(file):
             pairs.setdefault(name, []).append((good, bad))
-            parts[name] = field.replace("_", "/"), term  # one paradigm writes "syntax/semantics", others an underscore
+            parts[name] = _PUBLISHED.get(field, field), _PUBLISHED.get(term, term)
     if not pairs:
         raise InputError("there are no pairs in the data; give BLiMP's files, one .jsonl a paradigm")
     return [
