@@ -182,7 +182,7 @@ class Reader:
         for name, arguments in (("python", ""), ("python3", ""), ("sightline", "-m sightline")):
             (binaries / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments} "$@"\n')
             (binaries / name).chmod(0o755)
-        for name in ("examples", "src"):
+        for name in ("examples", "recipes", "src"):
             if (root / name).is_dir():
                 (folder / name).symlink_to(root / name)
         nowhere = "http://127.0.0.1:9"  # the guard of the tests does not reach into other processes; a closed port does

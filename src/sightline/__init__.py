@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from sightline.tasks.finetune_config import FinetuneConfig
     from sightline.tasks.prepare import prepare
     from sightline.tasks.prepare_config import PrepareConfig
+    from sightline.tasks.pretrain import pretrain
     from sightline.tasks.score import score, score_batches
     from sightline.tasks.scores import Score, Scores, tabulate
     from sightline.tasks.vectors import save_vectors
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from sightline.text.split import split
     from sightline.text.tables import read_texts
     from sightline.text.tokenizer import Tokenizer
+    from sightline.training.recipe import Recipe, read_recipe
 
 _HOMES = {
     "comparison.compare": "compare",
@@ -88,6 +90,7 @@ _HOMES = {
     "tasks.finetune_config": "FinetuneConfig",
     "tasks.prepare": "prepare",
     "tasks.prepare_config": "PrepareConfig",
+    "tasks.pretrain": "pretrain",
     "tasks.score": "score score_batches",
     "tasks.scores": "Score Scores tabulate",
     "tasks.vectors": "save_vectors",
@@ -97,6 +100,7 @@ _HOMES = {
     "text.split": "split",
     "text.tables": "read_texts",
     "text.tokenizer": "Tokenizer",
+    "training.recipe": "Recipe read_recipe",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
@@ -118,8 +122,9 @@ __all__ = [
     "NotPadding",
     "Output",
     "Permuted",
-    "PrepareConfig",
     "Prefix",
+    "PrepareConfig",
+    "Recipe",
     "SameDocument",
     "Score",
     "Scores",
@@ -146,7 +151,9 @@ __all__ = [
     "open_classifier",
     "open_corpus",
     "prepare",
+    "pretrain",
     "read_examples",
+    "read_recipe",
     "read_texts",
     "record",
     "save_vectors",
