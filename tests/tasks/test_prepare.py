@@ -16,7 +16,7 @@ from sightline.errors import CheckpointError, ConfigError, InputError, NotFoundE
 from sightline.tasks import prepare_reading, prepare_work, shards
 from sightline.tasks.prepare import Preparation, prepare
 from sightline.tasks.prepare_config import PrepareConfig
-from sightline.tasks.prepare_reading import is_for_valid
+from sightline.tasks.prepare_reading import Chunk
 from sightline.text.clean import clean
 from sightline.text.corpus import Corpus, open_corpus
 from sightline.text.learn import learn_tokenizer
@@ -142,12 +142,15 @@ def test_more_files_move_no_document(tmp_path: Path) -> None:
 
 
 def test_so_many_documents_are_kept_to_judge_by() -> None:
-    digests = [numpy.random.default_rng(number).bytes(16) for number in range(20_000)]
+    chunk = Chunk(place=(0, 0), seed=3)
+    for number in range(20_000):
+        chunk.take(0, f"text {number}")
     for share in (0.0, 0.02, 0.5):
-        found = sum(is_for_valid(digest, share, 0) for digest in digests) / len(digests)
-        assert abs(found - share) <= 4 * (share * (1 - share) / len(digests)) ** 0.5
-    more = {digest for digest in digests if is_for_valid(digest, 0.3, 0)}
-    assert {digest for digest in digests if is_for_valid(digest, 0.1, 0)} < more
+        found = sum(each.is_for_valid(share) for each in chunk.documents) / 20_000
+        assert abs(found - share) <= 4 * (share * (1 - share) / 20_000) ** 0.5
+    more = {each.text for each in chunk.documents if each.is_for_valid(0.3)}
+    assert {each.text for each in chunk.documents if each.is_for_valid(0.1)} < more
+    assert len({each.digest for each in chunk.documents}) == 20_000
 
 
 # Its tokens

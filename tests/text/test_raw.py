@@ -75,6 +75,9 @@ def test_what_is_too_long_is_left_out_and_reading_goes_on(text: Path, monkeypatc
     assert found[0] == "one" and "row 2 of" in found[1][0] and found[2] == "two"
     (table,) = read(text.with_suffix(".csv"), f"text\n{long}\n")
     assert "line 2 of" in table[0]
+    polars.DataFrame({"text": ["one", long, "two"]}).write_parquet(text.with_suffix(".parquet"))
+    one, row, two = read(text.with_suffix(".parquet"))
+    assert (one, two) == ("one", "two") and "row 2 of" in row[0]
 
 
 def test_rows_of_jsonl(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from sightline.errors import InputError
 from sightline.text import unpack
-from sightline.text.unpack import kind_of, members
+from sightline.text.unpack import is_archive, kind_of, members
 
 TEXT = b"".join(b"line %d of a text that packs well enough\n" % number for number in range(2000))
 PACKERS: dict[str, Callable[[bytes], bytes]] = {".xz": lzma.compress, ".gz": gzip.compress, ".bz2": bz2.compress}
@@ -158,3 +158,5 @@ def test_how_a_file_is_packed() -> None:
     assert kind_of("folder/a.tgz") == (".gz", "a.tar")
     assert kind_of("a.zip") == (".zip", "a")
     assert kind_of("folder/a.txt") == ("", "a.txt")
+    assert all(map(is_archive, ("a.zip", "a.tar", "a.tgz", "a.TAR.XZ", "a.zip.gz")))
+    assert not any(map(is_archive, ("a.txt", "a.txt.gz", "zip")))

@@ -57,16 +57,20 @@ class Encoder:
 
     def encode(self, texts: Sequence[str]) -> tuple[numpy.ndarray, numpy.ndarray]:
         """The ids of all documents, one behind the other, uint32, and how many each has, int64 (N,)."""
+        if not texts:
+            return numpy.empty(0, numpy.uint32), numpy.empty(0, numpy.int64)
         pieces = [self.pieces(text) for text in texts]
-        encoded = self.tokenizer.encodings([piece for each in pieces for piece in each], add_special_tokens=False)
-        rows = iter([row.ids for row in encoded])
-        lengths = numpy.empty(len(texts), numpy.int64)
-        flat: list[list[int]] = []
-        for number, each in enumerate(pieces):
-            document = [self.opening, *(next(rows) for _ in each), self.closing]
-            lengths[number] = sum(map(len, document))
-            flat += document
-        ids = numpy.fromiter(chain.from_iterable(flat), numpy.uint32, count=int(lengths.sum()))
+        encoded = self.tokenizer.encodings(list(chain.from_iterable(pieces)), add_special_tokens=False)
+        rows = [row.ids for row in encoded]
+        of_rows = numpy.fromiter(map(len, rows), numpy.int64, len(rows))
+        counts = numpy.fromiter(map(len, pieces), numpy.int64, len(pieces))
+        lengths = numpy.add.reduceat(of_rows, numpy.cumsum(counts) - counts) + len(self.opening) + len(self.closing)
+        ends = numpy.cumsum(lengths)
+        ids, is_text = numpy.empty(ends[-1], numpy.uint32), numpy.ones(ends[-1], bool)
+        for token, places in ((self.opening, ends - lengths), (self.closing, ends - 1)):
+            if token:
+                ids[places], is_text[places] = token[0], False
+        ids[is_text] = numpy.fromiter(chain.from_iterable(rows), numpy.uint32, int(of_rows.sum()))
         return ids, lengths
 
 

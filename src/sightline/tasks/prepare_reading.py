@@ -23,13 +23,19 @@ class Document(NamedTuple):
 
     source  the number of the one it is from
     digest  16 bytes that stand for it
+    drawn   a number below 2**64 that the text and the seed decide, as good as drawn by lot
     size    its bytes in UTF-8
     """
 
     source: int
     text: str
     digest: bytes
+    drawn: int
     size: int
+
+    def is_for_valid(self, share: float) -> bool:
+        """Whether it is one to judge by: its own business, whatever else there is."""
+        return self.drawn < share * 2**64
 
 
 @dataclass(kw_only=True)
@@ -37,12 +43,14 @@ class Chunk:
     """Some documents, and what was met on the way to them.
 
     place   where reading goes on behind it: a source's number, and how many of its documents come before
+    seed    of what is drawn
     counts  documents that were read, bad, or empty; and that were changed by cleaning, by what was changed
     bad     what was wrong with those that were left out
     size    bytes of all texts
     """
 
     place: tuple[int, int]
+    seed: int
     documents: list[Document] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     bad: list[str] = field(default_factory=list)
@@ -59,8 +67,9 @@ class Chunk:
             self.counts["empty"] += 1
             return
         content = text.encode()
-        digest = hashlib.blake2b(content, digest_size=DIGEST).digest()
-        self.documents.append(Document(source, text, digest, len(content)))
+        found = hashlib.blake2b(content, digest_size=DIGEST + 8, salt=self.seed.to_bytes(16, "little")).digest()
+        drawn = int.from_bytes(found[DIGEST:], "little")
+        self.documents.append(Document(source, text, found[:DIGEST], drawn, len(content)))
         self.size += len(content)
 
 
@@ -70,6 +79,7 @@ def chunks(
     *,
     parting: Parting,
     column: str | None,
+    seed: int,
     skip_bad: bool,
     begin: Callable[[int], None],
 ) -> Iterator[Chunk]:
@@ -81,7 +91,7 @@ def chunks(
     `skip_bad`.
     """
     first, before = place
-    chunk = Chunk(place=place)
+    chunk = Chunk(place=place, seed=seed)
     for number in range(first, len(sources)):
         begin(number)
         done = before if number == first else 0
@@ -99,13 +109,6 @@ def chunks(
             chunk.place = (number, done)
             if chunk.full:
                 yield chunk
-                chunk = Chunk(place=chunk.place)
+                chunk = Chunk(place=chunk.place, seed=seed)
         chunk.place = (number + 1, 0)
     yield chunk
-
-
-def is_for_valid(digest: bytes, share: float, seed: int) -> bool:
-    """Whether the text with this digest is one to judge by: its own business, and the seed's."""
-    key = seed.to_bytes(16, "little")
-    drawn = hashlib.blake2b(digest, digest_size=8, key=key).digest()
-    return int.from_bytes(drawn, "little") < share * 2**64

@@ -16,6 +16,7 @@ from sightline.text.hub_tables import PREFIX, fetch_table
 from sightline.text.raw import Found, Parting, holds_text, obvious_parting, raw_documents
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
+from sightline.text.unpack import is_archive
 from sightline.weights.files import read_json
 from sightline.weights.hub import TOKENIZER_FILES, locate
 
@@ -146,8 +147,5 @@ def settled_parting(sources: Sequence[Source], config: PrepareConfig) -> tuple[P
         what = {"blank-lines": "what blank lines part", "lines": "a line", "files": "all of it"}
         said = what.get(parting, "what lines of <|endoftext|> part")
         return parting, (f"A document of {texts[0].name} is {said}{other}.",)
-    archives = any(
-        isinstance(source, FileSource) and source.path.name.lower().endswith((".zip", ".tar", ".tar.xz", ".tar.gz"))
-        for source in sources
-    )
+    archives = any(isinstance(source, FileSource) and is_archive(source.path.name) for source in sources)
     return "files", (f"Each text file is one document{other}.",) if texts or archives else ()

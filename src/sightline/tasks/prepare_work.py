@@ -15,7 +15,7 @@ from sightline.errors import CheckpointError, InputError
 from sightline.tasks.corpus_encoder import Encoder
 from sightline.tasks.prepare_config import MEBIBYTE, PrepareConfig
 from sightline.tasks.prepare_journal import Journal, Sample
-from sightline.tasks.prepare_reading import Chunk, Document, chunks, is_for_valid
+from sightline.tasks.prepare_reading import Chunk, chunks
 from sightline.tasks.prepare_sources import Source, StreamSource
 from sightline.tasks.shards import ShardWriter, Written
 from sightline.text.corpus import PARTS
@@ -65,6 +65,7 @@ class Work:
             (source, before),
             parting=self.parting,
             column=self.config.column,
+            seed=self.config.seed,
             skip_bad=self.config.skip_bad,
             begin=self._begin,
         )
@@ -91,9 +92,6 @@ class Work:
         here = self.sources[source].read if source < len(sizes) else 0
         return PrepareProgress(stage=stage, read=sum(sizes[:source]) + here, size=sum(sizes))
 
-    def is_for_valid(self, document: Document) -> bool:
-        return is_for_valid(document.digest, self.config.valid, self.config.seed)
-
 
 def sampling(work: Work) -> Iterator[PrepareProgress]:
     """Gather the texts that a tokenizer is learned from: at most so many MiB, evenly of the training part."""
@@ -106,7 +104,7 @@ def sampling(work: Work) -> Iterator[PrepareProgress]:
 
     for chunk in work.chunks():
         for document in chunk.documents:
-            if not work.is_for_valid(document):
+            if not document.is_for_valid(work.config.valid):
                 sample.add(document.digest, document.size, document.text)
         since += chunk.size
         if since >= COMMIT_BYTES:
@@ -173,7 +171,8 @@ class Encoding:
 
     def _write(self, chunk: Chunk, encoded: Encoded) -> None:
         ids, lengths = encoded
-        valid = numpy.fromiter(map(self.work.is_for_valid, chunk.documents), bool, len(chunk.documents))
+        share = self.work.config.valid
+        valid = numpy.array([each.is_for_valid(share) for each in chunk.documents], bool)
         for part, chosen in zip(PARTS, (~valid, valid), strict=True):
             if chosen.any():
                 documents = [each for each, one in zip(chunk.documents, chosen, strict=True) if one]

@@ -219,7 +219,8 @@ def open_corpus(folder: str | Path, *, verify: bool = True) -> Corpus:
     says = manifest["tokenizer"]
     if tokenizer_sha256(folder) != says.get("sha256"):
         raise CheckpointError(f"the tokenizer in {folder} is not the one that its corpus was made with; {_AGAIN}")
-    tokenizer = load_tokenizer(folder, model_type=says.get("model_type"))
+    family = says.get("model_type")
+    tokenizer = load_tokenizer(folder, model_type=family if isinstance(family, str) else None)
     if len(tokenizer) != says.get("vocabulary"):
         raise CheckpointError(
             f"the tokenizer in {folder} has {len(tokenizer)} tokens, its corpus {says.get('vocabulary')!r:.40};"

@@ -28,7 +28,7 @@ from sightline.text.records import (
     parquet_types,
 )
 from sightline.text.tables import choose_column
-from sightline.text.unpack import Member, kind_of, members
+from sightline.text.unpack import Member, is_archive, kind_of, members
 
 Parting = Literal["files", "blank-lines", "lines", "endoftext"]
 """What a document of a text file is: all of it, what blank lines part, a line, what lines of <|endoftext|> part."""
@@ -100,27 +100,27 @@ def _by_line(file: IO[bytes], name: str) -> Iterator[Found]:
 
 def _parted(file: IO[bytes], name: str, ends: Callable[[bytes], bool]) -> Iterator[Found]:
     """What lies between the lines that end a document."""
-    held: list[bytes] = []
+    held = bytearray()
     begin, size = 1, 0
     for number, line in enumerate(_lines(file), start=1):
         if line is not None and ends(line):
             if size:
                 yield _joined(held, begin, size, name)
-            held, begin, size = [], number + 1, 0
+            held, begin, size = bytearray(), number + 1, 0
             continue
         size += LONGEST + 1 if line is None else len(line)
         if size <= LONGEST:
-            held.append(line or b"")
+            held += line or b""
         else:
-            held = []
+            held.clear()
     if size:
         yield _joined(held, begin, size, name)
 
 
-def _joined(held: list[bytes], begin: int, size: int, name: str) -> Found:
+def _joined(held: bytearray, begin: int, size: int, name: str) -> Found:
     if size > LONGEST:
         return _too_long(f"what begins in line {begin} of {name}", "part it, or say what else parts documents")
-    return _text(b"".join(held), begin, name)
+    return _text(bytes(held), begin, name)
 
 
 def _of_text(file: IO[bytes], name: str, parting: Parting) -> Iterator[Found]:
@@ -136,6 +136,8 @@ def _of_text(file: IO[bytes], name: str, parting: Parting) -> Iterator[Found]:
 def cell(value: object, number: int, column: str, name: str) -> Found:
     """A table's cell as a document; what holds nothing is an empty one."""
     if value is None or isinstance(value, str):
+        if value is not None and len(value) > LONGEST:
+            return _too_long(f"row {number} of {name}", "part it into several rows")
         return value or ""
     return Bad(f"row {number} of {name} has {type(value).__name__} {value!r:.40} in column {column!r}, not text")
 
@@ -179,8 +181,8 @@ def _of_delimited(file: IO[bytes], name: str, suffix: str, column: str | None) -
     rows = delimited_rows(decoded_lines(_short(_lines(file), name), name), name, suffix)
     columns = next(rows)
     index = columns.index(choose_column(columns, column, name))
-    for row in rows:
-        yield row[index]
+    for number, row in enumerate(rows, start=1):
+        yield cell(row[index], number, columns[index], name)
 
 
 def _of_parquet(member: Member, path: Path, column: str | None) -> Iterator[Found]:
@@ -242,8 +244,8 @@ def raw_documents(
 
 def holds_text(path: Path) -> bool:
     """Whether a file is one of text by its name, packed or not, and no archive."""
-    kind, rest = kind_of(path.name)
-    return kind not in (".zip", ".tar") and not rest.lower().endswith((".tar", ".parquet", *JSON_LINES, *DELIMITED))
+    rest = kind_of(path.name)[1].lower()
+    return not is_archive(path.name) and not rest.endswith((".parquet", *JSON_LINES, *DELIMITED))
 
 
 def obvious_parting(path: Path) -> Parting:

@@ -108,9 +108,16 @@ def kind_of(file_name: str) -> tuple[str, str]:
     return (suffix, path.stem) if suffix in (*_STREAMS, ".zip", ".tar") else ("", path.name)
 
 
+def is_archive(file_name: str) -> bool:
+    """Whether a file holds others, by its name."""
+    kind, rest = kind_of(file_name)
+    return kind in (".zip", ".tar") or kind_of(rest)[0] in (".zip", ".tar")
+
+
 def _hidden(name: str) -> bool:
     """What archivers leave beside the files: `.DS_Store`, `__MACOSX/…`."""
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+    parts = [part for part in PurePosixPath(name).parts if part != ".."]
+    return any(part.startswith((".", "__MACOSX")) for part in parts)
 
 
 def _of_zip(file: IO[bytes], name: str) -> Iterator[Member]:
