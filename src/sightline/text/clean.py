@@ -61,10 +61,13 @@ def clean(text: str, changed: Counter[str] | None = None) -> str:
         if text != before:
             found.append("unicode")
     before = text = text.strip("\n")
-    text = "\n".join([line.rstrip(" \t") for line in text.split("\n")]).strip("\n")
+    if "\n" in text:
+        text = "\n".join([line.rstrip(" \t") for line in text.split("\n")]).strip("\n")
+    else:
+        text = text.rstrip(" \t")
     if text != before:
         found.append("blanks")
-    if changed is not None:
+    if found and changed is not None:
         for name in dict.fromkeys(found):
             changed[name] += 1
     return text
