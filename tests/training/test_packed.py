@@ -148,6 +148,22 @@ def test_what_is_drawn_is_of_the_step_alone() -> None:
     assert torch.equal(one.asked(4, done=0.9)[0].targets, one[4][0].targets + 500)
 
 
+@pytest.mark.parametrize("family", ["gpt2", "bert"])
+def test_who_shares_a_row_does_not_see_the_other(family: str) -> None:
+    """A document, or the part of it that a row holds, gets the hidden states that it gets alone."""
+    model = tiny(family, heads=("lm",))
+    random = numpy.random.default_rng(0)
+    documents = documents_of([random.integers(3, VOCABULARY, length).tolist() for length in (5, 3, 9, 4, 6)])
+    (batch,) = steps_of(documents, Stage(steps=1, rows=2, tokens=11))[0]
+    packed = model(**batch.inputs).last_hidden_state
+    assert int(batch.inputs["documents"].max()) > 0
+    for row, numbers in enumerate(batch.inputs["documents"]):
+        for number in numbers.unique():
+            part = numbers == number
+            alone = model(input_ids=batch.inputs["input_ids"][row, part][None]).last_hidden_state[0]
+            torch.testing.assert_close(packed[row, part], alone, rtol=1e-9, atol=1e-9)
+
+
 def some_documents() -> Documents:
     random = numpy.random.default_rng(0)
     return documents_of([random.integers(3, VOCABULARY, random.integers(2, 15)).tolist() for _ in range(30)])
