@@ -198,18 +198,26 @@ def _table(results: dict[str, Any]) -> Iterator[str]:
             yield f"| {one['name']} | failed: {one['error']} | | | | |"
 
 
-def _pretraining(results: dict[str, Any]) -> str:
-    """What pretraining buys: the best network from random weights against the pretrained one."""
+def _against_new(results: dict[str, Any]) -> str:
+    """The best network from random weights against the pretrained one, and against what is no network."""
     main = "pearson" if results["data"]["kind"] == "numbers" else "accuracy"
     good = {one["name"]: one for one in results["contenders"] if one["status"] == "ok"}
     new = max((one for one in good.values() if one["random"]), key=lambda one: one[main], default=None)
-    if new is None or PRETRAINED not in good:
-        return ""
-    pair = next(each for each in results["comparisons"] if {each["a"], each["b"]} == {new["name"], PRETRAINED})
-    gain = good[PRETRAINED][main] - new[main]
-    shown = f"{gain:+.3f}" if main == "pearson" else f"{100 * gain:+.1f} points"
-    sure = "a difference" if pair["different"] else "not a difference that these rows can show"
-    return f"Pretrained against random weights ({PRETRAINED} against {new['name']}): {shown}, {sure}."
+    said = []
+    for name, what in (
+        (PRETRAINED, "What pretraining buys"),
+        ("tfidf", "TF-IDF"),
+        ("majority", "Always the commonest"),
+    ):
+        if new is None or name not in good:
+            continue
+        pair = next(each for each in results["comparisons"] if {each["a"], each["b"]} == {new["name"], name})
+        gain = good[name][main] - new[main]
+        if name != "majority" or gain > 0 or not pair["different"]:
+            shown = f"{gain:+.3f}" if main == "pearson" else f"{100 * gain:+.1f} points"
+            sure = "" if pair["different"] else ", no difference that these rows can show"
+            said.append(f"{what} against the best network from random weights ({new['name']}): {shown}{sure}.")
+    return " ".join(said)
 
 
 def tables() -> None:
@@ -231,7 +239,7 @@ def tables() -> None:
             "",
             *_table(results),
             "",
-            f"**{results['verdict']}** {_pretraining(results)}",
+            f"**{results['verdict']}** {_against_new(results)}",
             "",
             "```sh",
             results["command"],

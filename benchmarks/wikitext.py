@@ -282,6 +282,22 @@ def _table(whole: dict[str, Any]) -> Iterator[str]:
         yield f"| {name} | {' | '.join(cells)} | {beside:,} | {read:.2f} million |"
 
 
+def _said(whole: dict[str, Any]) -> str:
+    """What the table says, in words: the means over seeds."""
+    asked: dict[str, dict[int, list[float]]] = {}
+    for one in whole["results"]:
+        for each in one["asked"]:
+            asked.setdefault(one["model"], {}).setdefault(each["context"], []).append(each["perplexity"])
+    memory, again = ({at: mean(found) for at, found in asked[name].items()} for name in ("transformer-xl", "gpt2"))
+    best, longest, lowest = min(memory, key=memory.__getitem__), max(memory), min(again.values())
+    return (
+        f"**The memory buys {1 - memory[best] / memory[0]:.0%}:** the same weights have {memory[0]:.1f} without it and"
+        f" {memory[best]:.1f} with {best} words remembered. Far more than the {whole['protocol']['span']} words that were"
+        f" in sight in training does not help: {memory[longest]:.1f} with {longest}. GPT-2, at its best {lowest:.1f}, has"
+        f" {lowest / memory[best] - 1:.0%} more than Transformer-XL after equally many minutes."
+    )
+
+
 def tables() -> None:
     """Write the section of docs/results.md from what is in docs/results."""
     whole = json.loads(KEPT.read_text(encoding="utf-8"))
@@ -297,6 +313,8 @@ def tables() -> None:
         f" {whole['data']['words']:,} words, the same adaptive softmax. Machine: {protocol['machine']}.",
         "",
         *_table(whole),
+        "",
+        _said(whole),
         "",
         "```sh",
         whole["command"],
