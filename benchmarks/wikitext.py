@@ -290,10 +290,11 @@ def _said(whole: dict[str, Any]) -> str:
             asked.setdefault(one["model"], {}).setdefault(each["context"], []).append(each["perplexity"])
     memory, again = ({at: mean(found) for at, found in asked[name].items()} for name in ("transformer-xl", "gpt2"))
     best, longest, lowest = min(memory, key=memory.__getitem__), max(memory), min(again.values())
+    span = whole["protocol"]["span"]
     return (
         f"**The memory buys {1 - memory[best] / memory[0]:.0%}:** the same weights have {memory[0]:.1f} without it and"
-        f" {memory[best]:.1f} with {best} words remembered. Far more than the {whole['protocol']['span']} words that were"
-        f" in sight in training does not help: {memory[longest]:.1f} with {longest}. GPT-2, at its best {lowest:.1f}, has"
+        f" {memory[best]:.1f} with {best} words remembered. Far more than the {span} words that were in sight in training"
+        f" does not help: {memory[longest]:.1f} with {longest}. GPT-2, at its best {lowest:.1f}, has"
         f" {lowest / memory[best] - 1:.0%} more than Transformer-XL after equally many minutes."
     )
 
