@@ -293,8 +293,8 @@ def _said(whole: dict[str, Any]) -> str:
     span = whole["protocol"]["span"]
     return (
         f"**The memory buys {1 - memory[best] / memory[0]:.0%}:** the same weights have {memory[0]:.1f} without it and"
-        f" {memory[best]:.1f} with {best} words remembered. Far more than the {span} words that were in sight in training"
-        f" does not help: {memory[longest]:.1f} with {longest}. GPT-2, at its best {lowest:.1f}, has"
+        f" {memory[best]:.1f} with {best} words remembered. Far more than the {span} words that were in sight in"
+        f" training does not help: {memory[longest]:.1f} with {longest}. GPT-2, at its best {lowest:.1f}, has"
         f" {lowest / memory[best] - 1:.0%} more than Transformer-XL after equally many minutes."
     )
 
