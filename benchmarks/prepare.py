@@ -12,7 +12,6 @@ import itertools
 import json
 import lzma
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -86,7 +85,8 @@ def measure(side: str, source: Path, tokenizer: Path) -> dict[str, float]:
         for batch in batches:
             backend.encode_batch(batch)
         seconds = time.perf_counter() - start
-    return {"seconds": seconds, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    (peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return {"seconds": seconds, "peak": int(peak.split()[1]) / 1024}
 
 
 def run(side: str, source: Path, tokenizer: Path) -> dict[str, float]:

@@ -326,7 +326,7 @@ def test_a_corpus_that_is_there_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 MEASURED = """
-import resource, sys
+import sys
 from pathlib import Path
 from sightline.tasks import prepare_reading, prepare_work
 from sightline.tasks.prepare import prepare
@@ -335,11 +335,13 @@ prepare_reading.CHUNK_BYTES, prepare_work.COMMIT_BYTES = 2**16, 2**18
 config = PrepareConfig(tokenizer=Path(sys.argv[1]), documents="lines")
 for _ in prepare([sys.argv[2]], sys.argv[3], config):
     pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+(peak,) = [line for line in open("/proc/self/status") if line.startswith("VmHWM")]
+print(int(peak.split()[1]) // 1024)
 """
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux for the peak of a process's own memory")
 def test_more_text_takes_no_more_memory(tmp_path: Path) -> None:
     """Six times the text; held at once, its encodings alone would be some hundred MB more."""
     save_tokenizer(learn_tokenizer(sentences(500), kind="bytelevel-bpe", vocabulary=300), tmp_path / "tokenizer")
@@ -356,4 +358,4 @@ def test_more_text_takes_no_more_memory(tmp_path: Path) -> None:
         ]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(done.stdout))
-    assert peaks[1] < peaks[0] + 30, peaks
+    assert peaks[1] < peaks[0] + 20, peaks
