@@ -37,7 +37,7 @@ def write_texts(data: Path, folder: Path, mib: int) -> int:
     """The same text twice, packed: a paragraph a row, and a file of about 500 KB a document. Its bytes."""
     size, rows, file, number = 0, [], [], 0
     (folder / "files").mkdir()
-    for text in itertools.chain(paragraphs(data)):
+    for text in paragraphs(data):
         if not text.strip():
             continue
         rows.append(json.dumps({"text": text}))
@@ -68,7 +68,7 @@ def measure(side: str, source: Path, tokenizer: Path) -> dict[str, float]:
     if side == "prepare":
         with tempfile.TemporaryDirectory(dir=tokenizer.parent) as out:
             start = time.perf_counter()
-            for _ in prepare([source], Path(out) / "corpus", PrepareConfig(tokenizer=tokenizer)):
+            for _ in prepare([source], Path(out) / "corpus", PrepareConfig(tokenizer=tokenizer, valid=0.0)):
                 pass
             seconds = time.perf_counter() - start
     else:
