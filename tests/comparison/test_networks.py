@@ -49,7 +49,7 @@ def test_tokenizers_are_shared_where_nothing_is_changed_in_them(tokenizers: Toke
         return tokenizers.of(source)[0]
 
     assert of("encoder") is of("decoder") is of("bert") is of("new:distilbert")
-    assert of("gpt2") is of("new:roberta")
+    assert of("new:roberta") is of("new:roberta") is not of("gpt2")
     assert of("new:xlnet") is not of("bert") and of("new:transfo-xl") is not of("gpt2")
     bert, xlnet = (tokenizers.of(Fresh(family=family, tokens="wordpiece"))[0] for family in ("bert", "xlnet"))
     cls = bert.special.cls_id
