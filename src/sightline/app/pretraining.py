@@ -11,13 +11,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from sightline.app import talk
 from sightline.app.folders import say_note
 from sightline.app.pretrain_board import board
-from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out
-from sightline.app.stopping import INTERRUPTED, stoppable
+from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out, telling_how_to_go_on, train
 from sightline.errors import CheckpointError, ConfigError
 from sightline.weights.alone import LOCK, alone
 
@@ -101,39 +98,25 @@ def _say_plan(request: Request, under_way: Pretraining) -> None:
         talk.say(f"There is no checkpoint in {request.out} yet; beginning with the first step.")
 
 
-def _say_how_to_go_on(request: Request, saved: str) -> None:
-    if any((request.out / CHECKPOINTS).iterdir()):
-        talk.say(f"{saved} is in {request.out / CHECKPOINTS}. To go on:\n  {request.again()}")
-
-
 def _train(request: Request, under_way: Pretraining) -> None:
-    """To the end, or to Ctrl-C: then a checkpoint is written, and how to go on is said."""
+    from sightline.tasks.pretrain import PretrainProgress
     from sightline.tasks.pretrain_log import log
     from sightline.training.recompute import recomputing
 
-    steps = under_way.run()
-    try:
-        with (
-            log(request.out, under_way.training.step) as written,
-            recomputing(under_way.model, under_way.recipe.run.recompute),
-            stoppable() as stop,
-            board(under_way) as show,
-        ):
-            for progress in steps:
-                written.take(progress)
-                show(progress)
-                if stop.asked:
-                    break
-            else:
-                return
-            steps.close()  # which writes a checkpoint
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; then go on with: {request.again()}") from error
-    except KeyboardInterrupt:  # a second Ctrl-C, which would not wait
-        _say_how_to_go_on(request, "Interrupted within a step; what was saved before")
-        raise
-    _say_how_to_go_on(request, f"Saved after step {under_way.training.step:,} of {under_way.plan.steps:,}")
-    raise typer.Exit(INTERRUPTED)
+    with (
+        log(request.out, under_way.training.step) as written,
+        recomputing(under_way.model, under_way.recipe.run.recompute),
+        board(under_way) as show,
+    ):
+
+        def take(progress: PretrainProgress) -> None:
+            written.take(progress)
+            show(progress)
+
+        def reached() -> str:
+            return f"step {under_way.training.step:,} of {under_way.plan.steps:,}"
+
+        train(request.out, request.again(), under_way.run(), take, reached)
 
 
 def _record(request: Request, under_way: Pretraining) -> dict[str, Any]:
@@ -163,11 +146,8 @@ def _finish(request: Request, under_way: Pretraining) -> dict[str, Any]:
     from sightline.weights.files import write_json
 
     record = _record(request, under_way)
-    try:
-        under_way.model.save(request.out)
-        write_json(request.out / MADE, record)  # last: it says that all is there
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; then go on with: {request.again()}") from error
+    under_way.model.save(request.out)
+    write_json(request.out / MADE, record)  # last: it says that all is there
     for left in (CHECKPOINTS, CORPUS):
         shutil.rmtree(request.out / left, ignore_errors=True)
     (request.out / LOCK).unlink(missing_ok=True)
@@ -219,9 +199,6 @@ def pretrain_model(request: Request, *, json: bool = False) -> None:
                 raise CheckpointError(f"cannot make the folder {checkpoints}: {error.strerror}") from error
             process.enter_context(alone(out, TRAINING))
         _train(request, under_way)
-        try:
+        with telling_how_to_go_on(request.out, request.again(), "All steps are done; their checkpoint"):
             record = _finish(request, under_way)
-        except KeyboardInterrupt:
-            _say_how_to_go_on(request, "All steps are done; their checkpoint")
-            raise
     _answer(request, record, json=json)

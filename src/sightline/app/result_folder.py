@@ -1,14 +1,22 @@
-"""Whether the folder for a training's result can take it: new, interrupted, finished, or somebody else's."""
+"""The folder of a training's result: whether it can take it, and how a training in it goes on."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+import typer
+
+from sightline.app import talk
+from sightline.app.stopping import INTERRUPTED, stoppable
 from sightline.errors import CheckpointError, ConfigError
 from sightline.weights.alone import LOCK, alone
 
 CHECKPOINTS, TRAINING = "checkpoints", "training"
+Step = TypeVar("Step")
 
 
 def check_out(out: Path, *, made: str, resume: bool, also: frozenset[str] = frozenset()) -> bool:
@@ -44,3 +52,45 @@ def check_out(out: Path, *, made: str, resume: bool, also: frozenset[str] = froz
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
         raise CheckpointError(f"cannot make {out}: {above} is no folder that you may write to; choose another --out")
     return False
+
+
+def say_how_to_go_on(out: Path, again: str, saved: str) -> None:
+    """What was saved, and the command that goes on, where there is a checkpoint to go on from."""
+    if any((out / CHECKPOINTS).iterdir()):
+        talk.say(f"{saved} is in {out / CHECKPOINTS}. To go on:\n  {again}")
+
+
+@contextmanager
+def telling_how_to_go_on(out: Path, again: str, interrupted: str) -> Iterator[None]:
+    """Within, a full disk and an interrupt that would not wait say how to go on."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; then go on with: {again}") from error
+    except KeyboardInterrupt:
+        say_how_to_go_on(out, again, interrupted)
+        raise
+
+
+def train(
+    out: Path,
+    again: str,
+    steps: Generator[Step, None, object],
+    take: Callable[[Step], None],
+    reached: Callable[[], str],
+) -> None:
+    """Every step to the end; or to Ctrl-C, which closes `steps` after the one that is under way, so that a checkpoint
+    is written, says how to go on, and leaves.
+
+    reached  says where the training is: "step 3 of 40"
+    """
+    with telling_how_to_go_on(out, again, "Interrupted within a step; what was saved before"), stoppable() as stop:
+        for step in steps:
+            take(step)
+            if stop.asked:
+                break
+        else:
+            return
+        steps.close()
+    say_how_to_go_on(out, again, f"Saved after {reached()}")
+    raise typer.Exit(INTERRUPTED)

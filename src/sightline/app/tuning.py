@@ -11,13 +11,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from sightline.app import talk
 from sightline.app.folders import say_note
 from sightline.app.options import open_model
-from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out
-from sightline.app.stopping import INTERRUPTED, stoppable
+from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out, telling_how_to_go_on, train
 from sightline.app.tune_board import board
 from sightline.app.tune_request import MADE, NEW, Request, check_same
 from sightline.errors import CheckpointError, ConfigError
@@ -157,29 +154,11 @@ def _say_plan(request: Request, under_way: Finetuning) -> None:
 
 
 def _train(request: Request, under_way: Finetuning) -> None:
-    """To the end, or to Ctrl-C: then a checkpoint is written, and how to go on is said."""
-    steps = under_way.run()
-    try:
-        with stoppable() as stop, board(under_way) as show:
-            for progress in steps:
-                show(progress)
-                if stop.asked:
-                    break
-            else:
-                return
-            steps.close()  # which writes a checkpoint
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; then go on with: {request.again()}") from error
-    except KeyboardInterrupt:  # a second Ctrl-C, which would not wait
-        _say_how_to_go_on(request, "Interrupted within a step; what was saved before")
-        raise
-    _say_how_to_go_on(request, f"Saved after step {under_way.training.step:,} of {len(under_way.steps):,}")
-    raise typer.Exit(INTERRUPTED)
+    def reached() -> str:
+        return f"step {under_way.training.step:,} of {len(under_way.steps):,}"
 
-
-def _say_how_to_go_on(request: Request, saved: str) -> None:
-    if any((request.out / CHECKPOINTS).iterdir()):
-        talk.say(f"{saved} is in {request.out / CHECKPOINTS}. To go on:\n  {request.again()}")
+    with board(under_way) as show:
+        train(request.out, request.again(), under_way.run(), show, reached)
 
 
 def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float) -> dict[str, Any]:
@@ -208,11 +187,8 @@ def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float)
         test=judged,
         seconds=seconds,
     )
-    try:
-        model.save(request.out)
-        write_json(request.out / MADE, record)  # last: it says that all is there
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; then go on with: {request.again()}") from error
+    model.save(request.out)
+    write_json(request.out / MADE, record)  # last: it says that all is there
     return record
 
 
@@ -286,10 +262,7 @@ def tune_rows(request: Request, *, json: bool = False) -> None:
             _enter(request, process)
         started = time.perf_counter()
         _train(request, under_way)
-        try:
+        with telling_how_to_go_on(request.out, request.again(), "All steps are done; their checkpoint"):
             record = _finish(request, rows, under_way, time.perf_counter() - started)
-        except KeyboardInterrupt:
-            _say_how_to_go_on(request, "All steps are done; their checkpoint")
-            raise
         _tidy(request.out)
         return _answer(request, record, json=json)
