@@ -58,8 +58,8 @@ def ours(folder: Path, dtype: torch.dtype) -> Any:
     return sl.load(folder, dtype=dtype)
 
 
-def words_tokenizer(folder: Path, special: Sequence[str], template: str, **settings: Any) -> None:
-    """A tokenizer whose every word is a token: the same file for both sides."""
+def words_tokenizer(folder: Path, special: Sequence[str], template: str, *, types: bool, **settings: Any) -> None:
+    """A tokenizer whose every word is a token, and that makes token types or not: the same file for both sides."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     every = [*special, *(f"w{number}" for number in range(WORDS))]
@@ -68,9 +68,9 @@ def words_tokenizer(folder: Path, special: Sequence[str], template: str, **setti
     used = [(word, index) for index, word in enumerate(special) if word in template]
     tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=used)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>", **settings})
-    )
+    inputs = ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
+    stated = {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "<unk>", "model_input_names": inputs}
+    (folder / "tokenizer_config.json").write_text(json.dumps({**stated, **settings}))
 
 
 def equal_ids() -> torch.Tensor:
@@ -135,7 +135,7 @@ def make_xlnet(folder: Path) -> None:
         folder
     )
     names = {f"{name.strip('<>')}_token": name for name in ("<cls>", "<sep>", "<pad>", "<mask>")}
-    words_tokenizer(folder, XLNET_SPECIAL, "$A:0 <sep>:0 <cls>:2", padding_side="left", **names)
+    words_tokenizer(folder, XLNET_SPECIAL, "$A:0 <sep>:0 <cls>:2", types=True, padding_side="left", **names)
 
 
 def xlnet_equal(side: str, folder: Path, dtype: torch.dtype) -> tuple[Work, int]:
@@ -205,7 +205,7 @@ def make_modern(folder: Path, config: str, model: str) -> None:
     made = getattr(transformers, config)(vocab_size=len(MODERN_SPECIAL) + WORDS, **settings)
     getattr(transformers, model)(made).save_pretrained(folder)
     names = {f"{name.strip('<>')}_token": name for name in ("<cls>", "<sep>", "<pad>", "<mask>")}
-    words_tokenizer(folder, MODERN_SPECIAL, "<cls>:0 $A:0 <sep>:0", padding_side="right", **names)
+    words_tokenizer(folder, MODERN_SPECIAL, "<cls>:0 $A:0 <sep>:0", types=False, padding_side="right", **names)
 
 
 def states_of(given: dict[str, torch.Tensor], kind: str) -> Callable[[str, Path, torch.dtype], tuple[Work, int]]:
