@@ -18,6 +18,7 @@ from sightline.errors import InputError
 from sightline.model.build import build
 from sightline.model.load import load
 from sightline.model.model import Model
+from sightline.tasks.abilities import abilities
 from sightline.text.learn import learn_tokenizer
 
 TOKENIZER = learn_tokenizer(["the quick brown fox jumps over the lazy dog"] * 3, vocabulary=90)
@@ -64,3 +65,11 @@ def test_it_is_saved_and_loaded(tmp_path: Path) -> None:
     assert "trained under bidirectional and causal" in repr(model)
     plain = load(build("bert", "tiny", tokenizer=TOKENIZER).save(tmp_path))
     assert (plain.trained_masks, plain.shifted) == ((Bidirectional(),), False)
+
+
+def test_what_it_can_do_is_what_it_does() -> None:
+    """Described through either of its masks: it fills from both sides, and writes token by token."""
+    for mask in hybrid().trained_masks:
+        can = abilities(hybrid().with_mask(mask))
+        assert "on both sides" in can["fill"].how and "autoregressive" in can["generate"].how
+        assert "expect little" not in can["fill"].how + can["generate"].how

@@ -101,13 +101,8 @@ def _say_plan(request: Request, under_way: Pretraining) -> None:
 def _train(request: Request, under_way: Pretraining) -> None:
     from sightline.tasks.pretrain import PretrainProgress
     from sightline.tasks.pretrain_log import log
-    from sightline.training.recompute import recomputing
 
-    with (
-        log(request.out, under_way.training.step) as written,
-        recomputing(under_way.model, under_way.recipe.run.recompute),
-        board(under_way) as show,
-    ):
+    with log(request.out, under_way.training.step) as written, board(under_way) as show:
 
         def take(progress: PretrainProgress) -> None:
             written.take(progress)

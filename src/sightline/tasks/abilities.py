@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
 from sightline.core.reach import TOKENS, informed
-from sightline.decoding.rows import learned_both_sides, looks_back, reads_ranks
+from sightline.decoding.rows import as_taught, learned_both_sides, looks_back, reads_ranks
 from sightline.errors import UnsupportedError
 from sightline.tasks.asking import Method
 from sightline.tasks.pooling import cls_is_last
@@ -90,15 +90,17 @@ def _fill(model: Model) -> Ability:
     if not learned_both_sides(model):
         how = f"trained under {model.trained_mask}, at a blank it expects the word after it"
         return Ability(False, how)
-    if _unordered(model):
-        return Ability(False, _unordered(model))
-    return Ability(True, _SIDES[looks(model.mask, model.config.positions)] + _retrained(model))
+    view = as_taught(model, ahead=True)
+    if _unordered(view):
+        return Ability(False, _unordered(view))
+    return Ability(True, _SIDES[looks(view.mask, view.config.positions)] + _retrained(view))
 
 
 def _generate(model: Model) -> Ability:
     if "lm" not in model.heads:
         return Ability(False, "it has no head over the vocabulary")
     ids = "" if model.tokenizer is not None else "; from token ids, since it came without a tokenizer"
+    model = as_taught(model, ahead=False)
     sight = looks(model.mask, model.config.positions)
     if sight == "back":
         return Ability(True, f"autoregressive: token by token, each from those before it{ids}{_retrained(model)}")

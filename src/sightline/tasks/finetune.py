@@ -140,7 +140,7 @@ class Finetuning:
         self.history: list[Evaluation] = []
         self._best: dict[str, Tensor] = {}
         self._losses: list[float] = []  # since the last look at dev
-        self.resumed = self._take_up() if resume and self.folder is not None else None
+        self.resumed = self._take_up(self.folder) if resume and self.folder is not None else None
 
     @property
     def best(self) -> Evaluation | None:
@@ -192,9 +192,9 @@ class Finetuning:
         }
         return save(self.folder, self.training, state=state, tensors=self._best)
 
-    def _take_up(self) -> int | None:
+    def _take_up(self, folder: Path) -> int | None:
         """Go on from the newest checkpoint in the folder; its step, or None where there is none."""
-        found = restore(self.folder, self.training)  # type: ignore[arg-type]  # asked only where there is a folder
+        found = restore(folder, self.training)
         if found is None:
             return None
         settings = asdict(self.config)

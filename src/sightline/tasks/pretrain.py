@@ -108,7 +108,7 @@ class Pretraining:
         self._elapsed = 0.0  # of earlier sessions
         self._began = time.perf_counter()
         self._pace: deque[float] = deque(maxlen=RECENT)  # seconds a token
-        self.resumed = self._take_up() if resume and self.folder is not None else None
+        self.resumed = self._take_up(self.folder) if resume and self.folder is not None else None
         self.steps = self._steps()
 
     def _steps(self) -> TextSteps:
@@ -133,7 +133,8 @@ class Pretraining:
         """
         steps = self._fit()
         while not self.finished:
-            done = next(steps)
+            with recomputing(self.model, self.recipe.run.recompute):
+                done = next(steps)
             planned = self._after(done)
             if planned is not None:
                 steps = self._fit()
@@ -215,16 +216,16 @@ class Pretraining:
         tensors = self.averaging.tensors()
         return save(self.folder / CHECKPOINTS, self.training, state=state, tensors=tensors)
 
-    def _take_up(self) -> int | None:
+    def _take_up(self, folder: Path) -> int | None:
         """Go on from the newest checkpoint in the folder; its step, or None where there is none."""
-        found = restore(self.folder / CHECKPOINTS, self.training)  # type: ignore[operator]  # there is a folder
+        found = restore(folder / CHECKPOINTS, self.training)
         if found is None:
             return None
         now, then = _comparable(self.recipe), found.state["recipe"]
         for name in {**now, **then}:
             if now.get(name) != then.get(name):
                 raise CheckpointError(
-                    f"the pretraining in {self.folder} was begun with {name}={then.get(name)!r}, and now it is"
+                    f"the pretraining in {folder} was begun with {name}={then.get(name)!r}, and now it is"
                     f" {now.get(name)!r}; go on with the same recipe, or begin anew in another folder"
                 )
         self.plan = replace(self.plan, ends=tuple(found.state["ends"]))
@@ -262,6 +263,5 @@ def pretrain(
             print(progress.step, progress.loss)
     """
     under_way = Pretraining(recipe, corpus, folder=folder, resume=resume, device=device)
-    with recomputing(under_way.model, recipe.run.recompute):
-        yield from under_way.run()
+    yield from under_way.run()
     return under_way.model

@@ -23,6 +23,8 @@ from sightline.tasks.scores import Kind, in_words
 from sightline.text.tokenizer import Tokenizer
 
 _LOOK = 64  # tokens of a text in which a mask is tried
+_METHODS: dict[str, Method] = {name: name for name in get_args(Method)}
+_WITHIN: dict[str, Within] = {name: name for name in get_args(Within)}
 
 
 def _has_blank(model: Model) -> bool:
@@ -32,9 +34,9 @@ def _has_blank(model: Model) -> bool:
 def method_of(model: Model, method: str | None = None) -> Method:
     """The method that was asked for, or the one that suits the model's mask."""
     if method is not None:
-        if method not in get_args(Method):
-            raise ConfigError(f"--method (method=…) is {method!r}; choose one of {', '.join(get_args(Method))}")
-        return method  # type: ignore[return-value]  # one of them, as was just seen
+        if method not in _METHODS:
+            raise ConfigError(f"--method (method=…) is {method!r}; choose one of {', '.join(_METHODS)}")
+        return _METHODS[method]
     if model.layout.two_streams:
         return "order"
     return "pseudo" if looks_ahead(model.mask) and _has_blank(model) else "causal"
@@ -139,8 +141,8 @@ def scorer(
     """What `score` makes of its arguments, checked: for those who score many times."""
     tokenizer = tokenizer_of(model)
     how = method_of(model, method)
-    if within_word not in get_args(Within):
-        raise ConfigError(f"--within-word (within_word=…) is {within_word!r}; choose one of l2r, original, whole")
+    if within_word not in _WITHIN:
+        raise ConfigError(f"--within-word (within_word=…) is {within_word!r}; choose one of {', '.join(_WITHIN)}")
     view = through(model, how)
     lm_head(view)
     check_can_answer(view)
@@ -156,7 +158,7 @@ def scorer(
         asker=Asker(
             model=view,
             method=how,
-            within=within_word,  # type: ignore[arg-type]  # one of them, as was just seen
+            within=_WITHIN[within_word],
             blank=mask_id(view) if how == "pseudo" else None,
             batch_tokens=_batch_tokens(view.device) if batch_tokens is None else batch_tokens,
         ),
