@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sightline.core.activation import activation
@@ -18,6 +17,7 @@ from sightline.core.coordinates import Coordinates
 from sightline.core.dropout import Dropout
 from sightline.core.linear import Linear, PackedWeight, linear
 from sightline.networks.embedding import Resized, TokenEmbedding
+from sightline.networks.picked import picked
 
 Pick = Literal["first", "last"]
 Pooling = Literal["first", "last", "mean"]
@@ -77,10 +77,7 @@ class LMHead(nn.Module):
 
     def log_prob_and_normalizer(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Log-probability of each target, and the log Σ exp of all logits: both (…), in nats, in float32 at least."""
-        logits, wanted = self(hidden).flatten(0, -2), targets.flatten()
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        found = -F.cross_entropy(logits, wanted, reduction="none")
-        normalizer = logits.gather(-1, wanted[:, None])[:, 0] - found  # of log p = logit − log Σ exp
+        found, normalizer = picked(self(hidden).flatten(0, -2), targets.flatten())
         return found.view(targets.shape), normalizer.view(targets.shape)
 
 
