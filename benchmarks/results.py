@@ -149,7 +149,7 @@ def command(name: str, files: list[str]) -> list[str]:
     return ["sightline", "compare", *given, *dataset.options, "--out", f"{name}/compare"]
 
 
-def _texts_out(results: dict[str, Any]) -> dict[str, Any]:
+def texts_out(results: dict[str, Any]) -> dict[str, Any]:
     """Results without any row's text."""
     contenders = [{**one, "scatter": None} for one in results["contenders"]]
     return {**results, "contenders": contenders, "disagreements": []}
@@ -175,7 +175,7 @@ def run(data: Path, work: Path, names: list[str]) -> None:
         subprocess.run([program, *line[1:]], cwd=work, check=True, env={**os.environ, "HF_HUB_OFFLINE": "1"})
         results = json.loads((work / name / "compare" / "results.json").read_text(encoding="utf-8"))
         KEPT.mkdir(exist_ok=True)
-        (KEPT / f"{name}.json").write_text(json.dumps(_texts_out(results), indent=1) + "\n", encoding="utf-8")
+        (KEPT / f"{name}.json").write_text(json.dumps(texts_out(results), indent=1) + "\n", encoding="utf-8")
         tables()
 
 
