@@ -28,7 +28,7 @@ LAYERS = (
     {"model"},
     {"weights"},
     {"networks", "text"},
-    {"core"},
+    {"core", "pages"},
     {"errors"},
 )
 DEPTH = {part: depth for depth, row in enumerate(LAYERS) for part in row}

@@ -15,9 +15,9 @@ from comparison.page_reader import Element, read, section
 from comparison.results_example import EXAMPLES, HOSTILE, RIGHT_TO_LEFT, Results, classes, twelve_contenders
 from sightline.comparison.figures import count, percent, points, probability, significant
 from sightline.comparison.page.disagreements import MOST_ROWS, MOST_SIGNS
-from sightline.comparison.page.markup import FORBIDDEN, Html, shortened, tag
 from sightline.comparison.report import render
 from sightline.comparison.results import machine
+from sightline.pages.markup import FORBIDDEN
 
 every_example = pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES)
 Example = Callable[[], Results]
@@ -131,21 +131,6 @@ def test_a_long_text_is_cut_and_counted() -> None:
     card = section(page, "disagreements").all("li")[0]
     assert card.all("p", "quoted")[0].text() == "x" * MOST_SIGNS
     assert f"{5000 - MOST_SIGNS:,} more characters" in card.text()
-
-
-def test_markup_escapes_texts_and_keeps_markup() -> None:
-    assert tag("p", '<&">', Html("<br>"), None, title='"<', id=None).source == (
-        '<p title="&quot;&lt;">&lt;&amp;&quot;&gt;<br></p>'
-    )
-    assert tag("line", x1=1.0, y1=2.346, class_="a", stroke_width="2").source == (
-        '<line x1="1" y1="2.35" class="a" stroke-width="2"/>'
-    )
-
-
-def test_a_long_name_keeps_both_ends() -> None:
-    assert shortened("abcdefghij", 10) == "abcdefghij"
-    assert shortened("abcdefghijk", 7) == "abc…ijk"
-    assert len(shortened("x" * 99, 8)) == 8
 
 
 # Numbers

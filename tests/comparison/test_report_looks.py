@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import re
-from importlib.resources import files
 from itertools import pairwise
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from comparison.page_reader import read, section
 from comparison.results_example import EXAMPLES, classes, contender
 from sightline.comparison.report import render
+from sightline.pages.shell import resource
 
 
 def luminance(colour: tuple[float, float, float]) -> float:
@@ -27,7 +27,7 @@ def contrast(one: tuple[float, float, float], other: tuple[float, float, float])
 
 def schemes() -> dict[str, dict[str, tuple[float, float, float]]]:
     """The colours of the style sheet, by name, in the light and in the dark."""
-    style = files("sightline.comparison.page").joinpath("style.css").read_text(encoding="utf-8")
+    style = resource("sightline.pages", "style.css")
     dark = re.search(r"prefers-color-scheme: dark\) \{\s*:root \{(.*?)\}", style, re.DOTALL)
     light = re.search(r":root \{(.*?)\}", style, re.DOTALL)
     assert light and dark
@@ -59,7 +59,7 @@ def test_contrast_is_enough(scheme: str) -> None:
 
 def test_every_class_of_the_page_is_styled_or_structural() -> None:
     """A name that style sheet and page do not share is a slip of the pen."""
-    style = files("sightline.comparison.page").joinpath("style.css").read_text(encoding="utf-8")
+    style = resource("sightline.pages", "style.css") + resource("sightline.comparison.page", "style.css")
     styled = set(re.findall(r"\.([a-z][\w-]*)", style))
     used = {
         word

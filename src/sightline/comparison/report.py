@@ -7,19 +7,18 @@ forbids them. Everything that comes from the results is escaped. The same result
 from __future__ import annotations
 
 import re
-from importlib.resources import files
 from typing import Any
 
 from sightline.comparison.figures import MISSING, count
 from sightline.comparison.page.disagreements import disagreements
-from sightline.comparison.page.markup import Html, clean, isolated, listed, shortened, tag
 from sightline.comparison.page.mistakes import calibration, confusion, scatters
 from sightline.comparison.page.pairs import pairs
 from sightline.comparison.page.run import again, fairness, protocol, rows
 from sightline.comparison.page.scores import costs, key_facts, metrics, scores
 from sightline.comparison.page.view import View, view
+from sightline.pages.markup import Html, clean, isolated, listed, shortened, tag
+from sightline.pages.shell import document, resource
 
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 CONTENTS = {
     "score": "Scores",
     "numbers": "All numbers",
@@ -41,20 +40,6 @@ SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9])")
 def _file(page: View) -> str:
     """The file's name without its folder."""
     return re.split(r"[/\\]", str(page.part("data").get("file") or MISSING))[-1]
-
-
-def _head(page: View, title: str) -> Html:
-    style = files("sightline.comparison.page").joinpath("style.css").read_text(encoding="utf-8")
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("meta", name="generator", content=f"Sightline {page.results.get('sightline') or ''}".strip()),
-        tag("title", title),
-        tag("style", Html(style)),
-    )
 
 
 def _verdict(page: View) -> Html:
@@ -108,6 +93,9 @@ def render(results: dict[str, Any]) -> str:
     skip = tag("a", "To the scores", href="#score", class_="skip")
     main = tag("main", _verdict(page), _contents(list(shown)), *shown.values())
     foot = tag("footer", tag("p", "Made by Sightline ", isolated(results.get("sightline") or ""), "."))
-    head = _head(page, f"{shortened(_file(page), 60)} · Sightline")
-    whole = tag("html", head, tag("body", skip, main, foot), lang="en")
-    return f"<!doctype html>\n{whole.source}\n"
+    return document(
+        f"{shortened(_file(page), 60)} · Sightline",
+        *(skip, main, foot),
+        generator=f"Sightline {results.get('sightline') or ''}".strip(),
+        styles=[resource("sightline.comparison.page", "style.css")],
+    )

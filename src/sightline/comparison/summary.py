@@ -5,7 +5,7 @@ from __future__ import annotations
 from unicodedata import east_asian_width
 
 from sightline.comparison.figures import MISSING, Record, count, failures, finished, percent, score_of, significant
-from sightline.comparison.page.markup import shortened
+from sightline.pages.markup import shortened
 
 LONGEST = 60  # signs of a name or a reason; of what is longer the middle is left out
 

@@ -1,1 +1,1 @@
-"""The parts of the report's page: its markup, its charts and its sections."""
+"""The parts of the report's page: its charts and its sections."""

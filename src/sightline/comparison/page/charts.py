@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sightline.comparison.page.marks import colour, shape
-from sightline.comparison.page.markup import Child, Html, joined, shortened, tag
 from sightline.comparison.page.scales import Scale
+from sightline.pages.markup import Child, Html, joined, shortened, tag
 
 MOST_DOTS = 400  # of a scatter plot; more would only be a blot
 LETTER = 6.3  # units that a letter of a label takes, about

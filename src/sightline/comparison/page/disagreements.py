@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from sightline.comparison.figures import MISSING, Record, count, decimal, known, percent, significant
-from sightline.comparison.page.markup import Child, Html, clean, facts, isolated, joined, listed, more, section, tag
 from sightline.comparison.page.view import View
+from sightline.pages.markup import Child, Html, clean, facts, isolated, joined, listed, more, section, tag
 
 OPEN_ROWS, MOST_ROWS = 10, 30  # shown openly, and in all
 MOST_SIGNS = 700  # of one text

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sightline.comparison.figures import Record
-from sightline.comparison.page.markup import Html, brief, isolated, tag
+from sightline.pages.markup import Html, brief, isolated, tag
 
 COLOURS = 6
 SHAPES = (  # around (0, 0), about ten units wide

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from sightline.comparison.figures import count, known, percent, tick
 from sightline.comparison.page.charts import MOST_DOTS, Frame, reliability, scatter
-from sightline.comparison.page.markup import Child, Html, brief, joined, more, section, table, tag
 from sightline.comparison.page.scales import Scale, tight
 from sightline.comparison.page.view import View
+from sightline.pages.markup import Child, Html, brief, joined, more, section, table, tag
 
 MOST_CLASSES = 12  # of a grid; with more, the most confused pairs are listed
 MOST_PAIRS = 10

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sightline.comparison.figures import MISSING, Record, count, known, probability
 from sightline.comparison.page.charts import strip
-from sightline.comparison.page.markup import Child, Html, joined, more, section, table, tag
 from sightline.comparison.page.scales import Scale, linear
 from sightline.comparison.page.view import View
+from sightline.pages.markup import Child, Html, joined, more, section, table, tag
 
 SHOWN = 10  # pairs; the rest is folded away
 

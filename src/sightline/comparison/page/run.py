@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from sightline.comparison.figures import MISSING, Record, count, duration, known, percent, setting, significant
-from sightline.comparison.page.markup import (
+from sightline.comparison.page.view import View
+from sightline.pages.markup import (
     NOTHING,
     Child,
     Html,
@@ -16,7 +17,6 @@ from sightline.comparison.page.markup import (
     table,
     tag,
 )
-from sightline.comparison.page.view import View
 
 MOST_COUNTS = 12  # classes whose rows are shown; the rest is folded away
 

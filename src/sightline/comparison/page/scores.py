@@ -17,9 +17,9 @@ from sightline.comparison.figures import (
     tick,
 )
 from sightline.comparison.page.charts import Frame, Point, against, axis, strip
-from sightline.comparison.page.markup import Child, Html, facts, isolated, joined, listed, section, table, tag
 from sightline.comparison.page.scales import Scale, linear, logarithmic
 from sightline.comparison.page.view import View
+from sightline.pages.markup import Child, Html, facts, isolated, joined, listed, section, table, tag
 
 
 def _limits(view: View) -> tuple[float, float]:

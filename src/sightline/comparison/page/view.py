@@ -7,7 +7,7 @@ from typing import Any
 
 from sightline.comparison.figures import MAJORITY, Record, Score, failures, finished, kind_of, known, score_of
 from sightline.comparison.page.marks import named, places
-from sightline.comparison.page.markup import Html
+from sightline.pages.markup import Html
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""What every page that Sightline writes is made of: its markup, its style, and the shell around it."""
