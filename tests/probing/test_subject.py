@@ -177,7 +177,7 @@ def test_inputs_of_one_row_serve_all() -> None:
     [
         (3, {}, "cannot be called"),
         (lambda ids: ids.float(), {}, "pass vocabulary="),
-        (subjects.Averaging(), {"vocabulary": 1}, "vocabulary=1"),
+        (subjects.Averaging(), {"vocabulary": 0}, "vocabulary=0"),
         (nn.Linear(3, 3), {}, "fails on ids"),
         (nn.Embedding(7, 3), {"output": "scores"}, "output='scores'"),
     ],

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.core.check import whole
 from sightline.core.mask import Mask
 from sightline.errors import ConfigError, InputError, SightlineError, UnsupportedError
 
@@ -185,8 +186,8 @@ def subject(
     from sightline.probing.of_ours import of_ours
     from sightline.probing.of_transformers import of_transformers, takes_input_ids
 
-    if vocabulary is not None and (isinstance(vocabulary, bool) or not isinstance(vocabulary, int) or vocabulary < 2):
-        raise ConfigError(f"vocabulary={vocabulary!r} must be a whole number, 2 or more: how many ids there are")
+    if vocabulary is not None:
+        whole("vocabulary", vocabulary)
     if isinstance(model, Subject):
         made = model
     elif isinstance(model, Model):

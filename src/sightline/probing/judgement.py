@@ -1,0 +1,114 @@
+"""Judgement: which of the measured differences are dependence and which are rounding.
+
+A difference of nothing is nothing. One far above all that rounding can do is dependence. What lies between is measured
+again in float64, where rounding is a billion times smaller and dependence stays what it is. What is in doubt even then,
+or cannot be taken there, is left open: nobody is accused, and nobody acquitted, on a guess.
+
+Shapes: O outputs, C columns: inputs that were changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sightline.probing.conditions import Conditions
+
+FAR = 32  # times as large as noise: no noise any more
+NEAR = 4  # times as large as noise may be another draw of it
+ALIKE, UNLIKE = 0.9, 0.5  # cosines of one change measured in two types: the same change; two draws of rounding
+
+Again = Callable[[Tensor], "Finer | None"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Finer:
+    """Substitution in float64.
+
+    moved      float64 (O, C'): by how much outputs moved, for the columns that were asked for
+    alike      float64 (O, C'): the cosine between an output's changes in float64 and in the model's own type, 0 where
+               one is nothing or an output is too short to tell
+    nothing    up to here it may be rounding; `something`: from here on it is not
+    clean      whether all was computed in float64: some models round to float32 within, whatever they are copied to
+    """
+
+    moved: Tensor
+    alike: Tensor
+    nothing: float
+    something: float
+    clean: bool
+
+    @property
+    def sees(self) -> Tensor:
+        """Where an output depends: it moves beyond all rounding, or in the very same way in both types."""
+        return (self.moved >= self.something) | (self.alike >= ALIKE)
+
+    @property
+    def blind(self) -> Tensor:
+        """Where it does not."""
+        rounded = self.moved <= self.nothing
+        if not self.clean:
+            rounded &= (self.moved == 0) | ((self.alike != 0) & (self.alike.abs() <= UNLIKE))
+        return rounded & ~self.sees
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judgement:
+    """What was decided, bool (O, T) each, and between which sizes, in units of the outputs.
+
+    visible    the output depends on the input
+    unsure     nobody can tell
+    nothing    the largest difference that was called nothing
+    something  the smallest that was called dependence; infinite where there is none
+    refined    how many cells were measured again in float64
+    """
+
+    visible: Tensor
+    unsure: Tensor
+    nothing: float
+    something: float
+    refined: int
+
+
+def judge(moved: Tensor, gradient: Tensor, must: Tensor | None, conditions: Conditions, again: Again) -> Judgement:
+    """Decide every cell.
+
+    moved     float64 (O, T), the largest difference that any substitution made; NaN where nothing was put
+    gradient  float64 (O, T), likewise
+    must      bool (O, T), cells in which nothing would be a finding: measured again too; None: nobody said
+    again     measures columns (C',) again in float64; gives None where that cannot be done
+    """
+    measured = ~(moved.isnan() & gradient.isnan())
+    moved, gradient = moved.nan_to_num(nan=0.0, posinf=torch.inf), gradient.nan_to_num(nan=0.0, posinf=torch.inf)
+    far = max(conditions.rounding.something, FAR * conditions.noise)
+    visible = (moved >= far) | (gradient >= far)
+    unsure = ~visible & ((moved > 0) | (gradient > 0))
+    wanted = unsure if must is None else unsure | (must & ~visible & measured)
+    decided, refined = moved.clone(), 0
+    finer = None
+    if bool(wanted.any()):
+        columns = wanted.any(0).nonzero().flatten()
+        finer = again(columns)
+    if finer is not None:
+        columns = columns[: finer.moved.shape[1]]  # of a long text perhaps not all
+        cells = wanted[:, columns]
+        visible[:, columns] |= cells & finer.sees
+        unsure[:, columns] = torch.where(cells, ~finer.sees & ~finer.blind, unsure[:, columns])
+        decided[:, columns] = torch.where(cells, finer.moved, decided[:, columns])
+        refined = int(cells.sum())
+    if conditions.deterministic:  # rounding of the size that the same row has in other places of a batch
+        unsure &= (moved > NEAR * conditions.noise) | (gradient >= conditions.rounding.nothing)
+    elif not conditions.seeded:  # under noise nobody knows that something does not depend
+        unsure |= ~visible & measured
+    below = decided[measured & ~visible & ~unsure]
+    above = torch.maximum(decided, gradient)[visible]
+    return Judgement(
+        visible=visible,
+        unsure=unsure,
+        nothing=float(below.max()) if below.numel() else 0.0,
+        something=float(above.min()) if above.numel() else float("inf"),
+        refined=refined,
+    )
