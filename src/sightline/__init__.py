@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from sightline.model.load import load
     from sightline.model.model import Model
     from sightline.model.output import Output
+    from sightline.probing.dependence import Dependence
+    from sightline.probing.look import Look, look
+    from sightline.probing.probe import probe
     from sightline.tasks.classify import classify, classify_batches, open_classifier
     from sightline.tasks.describe import describe
     from sightline.tasks.differences import differences
@@ -80,6 +83,9 @@ _HOMES = {
     "model.load": "load",
     "model.model": "Model",
     "model.output": "Output",
+    "probing.look": "Look look",
+    "probing.dependence": "Dependence",
+    "probing.probe": "probe",
     "tasks.classify": "classify classify_batches open_classifier",
     "tasks.describe": "describe",
     "tasks.differences": "differences",
@@ -111,10 +117,12 @@ __all__ = [
     "ConfigError",
     "Coordinates",
     "Corpus",
+    "Dependence",
     "Examples",
     "FinetuneConfig",
     "InputError",
     "KeyValueCache",
+    "Look",
     "Mask",
     "Memory",
     "Model",
@@ -148,10 +156,12 @@ __all__ = [
     "generate",
     "learn_tokenizer",
     "load",
+    "look",
     "open_classifier",
     "open_corpus",
     "prepare",
     "pretrain",
+    "probe",
     "read_examples",
     "read_recipe",
     "read_texts",
