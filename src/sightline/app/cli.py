@@ -14,6 +14,7 @@ from sightline.app import run, talk
 from sightline.app.classify import classify
 from sightline.app.compare import compare
 from sightline.app.evaluate import evaluate
+from sightline.app.look import look
 from sightline.app.prepare import prepare
 from sightline.app.pretrain import pretrain
 from sightline.app.score import score
@@ -30,7 +31,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (run.fill, run.generate, run.embed, score, run.show, tune, classify, compare, prepare, pretrain, evaluate):
+for verb in (
+    run.fill,
+    run.generate,
+    run.embed,
+    score,
+    run.show,
+    look,
+    tune,
+    classify,
+    compare,
+    prepare,
+    pretrain,
+    evaluate,
+):
     app.command()(verb)
 
 
