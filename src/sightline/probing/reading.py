@@ -16,7 +16,7 @@ from sightline.errors import InputError
 FIRST = ("logits", "last_hidden_state")  # what is read before all else, where it is there
 
 
-def _parts(output: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+def parts_of(output: object, path: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
     """Every tensor within, by its name: `logits`, `0`, `hidden_states.1`."""
     if isinstance(output, Tensor):
         yield path, output
@@ -24,13 +24,13 @@ def _parts(output: object, path: str = "", depth: int = 0) -> Iterator[tuple[str
         return
     elif isinstance(output, Mapping):
         for name, part in output.items():
-            yield from _parts(part, f"{path}.{name}".lstrip("."), depth + 1)
+            yield from parts_of(part, f"{path}.{name}".lstrip("."), depth + 1)
     elif is_dataclass(output) and not isinstance(output, type):
         for field in fields(output):
-            yield from _parts(getattr(output, field.name), f"{path}.{field.name}".lstrip("."), depth + 1)
+            yield from parts_of(getattr(output, field.name), f"{path}.{field.name}".lstrip("."), depth + 1)
     elif isinstance(output, Sequence):
         for index, part in enumerate(output):
-            yield from _parts(part, f"{path}.{index}".lstrip("."), depth + 1)
+            yield from parts_of(part, f"{path}.{index}".lstrip("."), depth + 1)
 
 
 def _fits(tensor: Tensor, rows: int, tokens: int) -> bool:
@@ -49,7 +49,7 @@ def read(output: object, rows: int, tokens: int, wanted: str = "auto") -> Tensor
 
     Raises InputError that lists what there was, where nothing fits.
     """
-    parts = dict(_parts(output))
+    parts = dict(parts_of(output))
     if wanted != "auto":
         chosen = parts.get(wanted)
         if chosen is None or not _fits(chosen, rows, tokens):

@@ -1,0 +1,193 @@
+"""Audit: a battery of checks of one model, by its behaviour alone.
+
+    report = sl.audit(model, expect="causal")
+    report.ok, [check.cause for check in report.failed]
+
+It works on a model of ours, a model of transformers, any `nn.Module` whose first input are token ids, and any function
+from ids to numbers. A check passes or fails by what was measured beyond rounding, else it says that it cannot tell.
+
+Shapes: B rows, T tokens.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import torch
+
+from sightline.core.mask import Mask
+from sightline.errors import ConfigError, InputError, SightlineError
+from sightline.probing.checks.battery import CHECKS, WHATEVER_IS_DRAWN
+from sightline.probing.checks.numbers import named_numbers, telling_lengths
+from sightline.probing.checks.plan import Function, Plan, View, cannot_tell
+from sightline.probing.checks.repeat import SAME
+from sightline.probing.checks.rounding import find_rounding
+from sightline.probing.checks.visibility import ALONE
+from sightline.probing.report import Check, Report
+from sightline.probing.subject import Subject, subject
+from sightline.probing.untouched import untouched
+
+LENGTHS = (1, 2, 3, 7, 8, 31, 32, 63)
+SHORT = 8  # tokens on which rounding is found
+LARGE = 20_000_000  # weights from which on texts of more than LENGTHS cost too much to be looked at unasked
+HUGE = 400_000_000  # weights of which no copy in float64 is made
+
+ERRORS = (SightlineError, RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError)
+
+
+def audit(
+    model: object,
+    expect: Mask | str | None = None,
+    *,
+    vocabulary: int | None = None,
+    lengths: Sequence[int] | None = None,
+    seed: int = 0,
+    output: str = "auto",
+    compiled: bool = False,
+    progress: Callable[[int, int], object] | None = None,
+) -> Report:
+    """Run every check that applies.
+
+    model       a Model of ours, a model of transformers, any `nn.Module` or function from ids (B, T) to floats
+                (B, T, …), or a Subject, for what has a cache or kernels of its own
+    expect      who should see whom: a mask, or its text: "causal", "bidirectional", "prefix(4) | causal". Default: what
+                the model says of itself; where it says nothing, nothing is called a leak
+    vocabulary  how many token ids there are; found by itself where an embedding reads them
+    lengths     of texts, in tokens. Default: 1, 2, 3, 7, 8, 31, 32, 63, and around every window, block and last
+                position that the configuration names
+    seed        of the random tokens
+    output      what of the model's result is looked at: "auto", or its name
+    compiled    whether FlexAttention is checked too, which is compiled first: minutes
+    progress    called with how many checks are done, and of how many
+
+    The model is left as it was. Raises ConfigError for what cannot be audited, InputError where it takes no text.
+
+        report = audit(lambda ids: model(ids).scores, expect="causal", vocabulary=1000)
+    """
+    given = subject(model, vocabulary=vocabulary, output=output)
+    wanted = Mask.parse(expect) if isinstance(expect, str) else expect
+    if wanted is not None and not isinstance(wanted, Mask):
+        raise ConfigError(f'expect={expect!r} is no mask; pass one, or its text, such as "causal"')
+    said_by = "caller" if wanted is not None else "model" if given.declared is not None else "measured"
+    mask = given.declared if wanted is None else wanted
+    with untouched(given.module, seed=seed):
+        training = given.module is not None and any(each.training for each in given.module.modules())
+        if given.module is not None:
+            given.module.eval()
+        plan = _plan(given, mask, lengths, seed, compiled, training)
+        checks = _run(plan, progress)
+    return Report(
+        model=given.name,
+        expect=None if mask is None else str(mask),
+        said_by=said_by,
+        lengths=plan.lengths,
+        seed=seed,
+        checks=tuple(checks),
+        notes=_notes(plan),
+    )
+
+
+def _plan(
+    given: Subject, mask: Mask | None, lengths: Sequence[int] | None, seed: int, compiled: bool, training: bool
+) -> Plan:
+    numbers = named_numbers(getattr(given.module, "config", None))
+    plain = Plan(
+        given=_view(given, mask, seed),
+        exact=_view(given, mask, seed),
+        expect=mask,
+        lengths=(1,),
+        numbers=numbers,
+        seed=seed,
+        compiled=compiled,
+        training=training,
+    )
+    asked = sorted({*LENGTHS, *_affordable(given, telling_lengths(numbers))}) if lengths is None else lengths
+    taken = tuple(_taken(plain, sorted(set(asked))))
+    exact = _exact(given)
+    judge = plain.given if exact is None else _view(exact, mask, seed)
+    return replace(plain, exact=judge, lengths=taken)
+
+
+def _weights(given: Subject) -> int:
+    return 0 if given.module is None else sum(weight.numel() for weight in given.module.parameters())
+
+
+def _affordable(given: Subject, lengths: Iterable[int]) -> list[int]:
+    return [length for length in lengths if length <= LENGTHS[-1] + 1 or _weights(given) <= LARGE]
+
+
+def _taken(plan: Plan, lengths: Sequence[int]) -> list[int]:
+    """The lengths that the subject takes; InputError where it takes none."""
+    refused = None
+    taken = []
+    for length in lengths:
+        if length < 1:
+            raise ConfigError(f"lengths holds {length!r}; give whole numbers of tokens, 1 or more")
+        try:
+            plan.given.run(plan.draw(1, length), plan.inputs(length))
+            taken.append(length)
+        except ERRORS as error:
+            refused = error
+    if not taken:
+        said = (str(refused).strip().splitlines() or [type(refused).__name__])[0]
+        raise InputError(f"{plan.subject.name} takes no text of any of the lengths {list(lengths)}: {said:.200}")
+    return taken
+
+
+def _view(given: Subject, mask: Mask | None, seed: int) -> View:
+    """The subject with what rounding does to it, found on a short text that it takes."""
+    ranks = mask is not None and any(leaf.reads == "rank" for leaf in mask.leaves())
+    for tokens in (SHORT, 2 * SHORT, 4 * SHORT, 8 * SHORT, 3, 1):
+        inputs = {"ranks": torch.arange(tokens)[None]} if ranks else {}
+        try:
+            return View(subject=given, rounding=find_rounding(given, given.draw(1, tokens, seed=seed), inputs))
+        except ERRORS as error:
+            failed = error
+    said = (str(failed).strip().splitlines() or [type(failed).__name__])[0]
+    raise InputError(f"{given.name} takes no text of 1 to {8 * SHORT} tokens: {said:.200}") from failed
+
+
+def _exact(given: Subject) -> Subject | None:
+    """A copy in float64 that gives finite numbers; None where there is none."""
+    if given.module is None or given.dtype == torch.float64 or _weights(given) > HUGE:
+        return None
+    try:
+        twin = given.copy(torch.float64)
+        made = twin.call(given.draw(1, SHORT), {})
+        return twin if made.dtype == torch.float64 and bool(torch.isfinite(made).all()) else None
+    except ERRORS:
+        return None
+
+
+def _one(name: str, function: Function, plan: Plan, earlier: dict[str, Check]) -> Check:
+    """One check, whatever happens in it."""
+    if SAME in earlier and earlier[SAME].status == "failed" and name not in WHATEVER_IS_DRAWN:
+        return cannot_tell(name, "the same input does not always give the same output")
+    try:
+        return function(plan, earlier)
+    except ERRORS as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return cannot_tell(name, f"stopped by {type(error).__name__}: {said:.200}")
+
+
+def _run(plan: Plan, progress: Callable[[int, int], object] | None) -> list[Check]:
+    found: dict[str, Check] = {}
+    for number, (name, function) in enumerate(CHECKS):
+        started = time.perf_counter()
+        check = _one(name, function, plan, found)
+        found[name] = replace(check, seconds=round(time.perf_counter() - started, 3))
+        if name == ALONE and check.status == "failed":
+            plan = replace(plan, apart=True)
+        if progress is not None:
+            progress(number + 1, len(CHECKS))
+    return list(found.values())
+
+
+def _notes(plan: Plan) -> tuple[str, ...]:
+    exact, kind = plan.exact, str(plan.exact.rounding.digits).removeprefix("torch.")
+    how = "a copy in float64" if exact is not plan.given else f"the model as it is, in {kind}"
+    rounds = "" if kind == "float64" else f"; it computes some of it in {kind}" if exact is not plan.given else ""
+    nothing, something = (f"{each:.1e}" for each in (exact.rounding.nothing, exact.rounding.something))
+    return (f"judged by {how}{rounds}: differences up to {nothing} are rounding, from {something} on they are not",)

@@ -1,0 +1,69 @@
+"""Token types and positions matter when they are given, and not otherwise.
+
+Shapes: T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from sightline.errors import SightlineError
+from sightline.probing import causes
+from sightline.probing.checks.plan import Plan, amount, failed, not_applicable, passed
+from sightline.probing.checks.rounding import difference
+from sightline.probing.report import Check
+
+TYPES = "token types matter when given"
+POSITIONS = "positions matter when given"
+TOKENS, OFFSETS = 6, range(1, 5)
+
+
+def _apart(plan: Plan, ids: Tensor, one: Tensor, name: str, value: Tensor) -> float:
+    made = plan.exact.run(ids, {**plan.inputs(ids.shape[1]), name: value})
+    return float(difference(made, one).max())
+
+
+def types_matter(plan: Plan, earlier: Mapping[str, Check]) -> Check:
+    """Types of 0 are what a text without types gets, and types of 1 are something else."""
+    if not plan.takes("token_type_ids"):
+        return not_applicable(TYPES, "it takes no token_type_ids")
+    tokens = min(TOKENS, plan.longest)
+    ids = plan.draw(1, tokens, salt=13)
+    plain = plan.exact.run(ids, plan.inputs(tokens))
+    zeros, later = torch.zeros_like(ids), (torch.arange(tokens)[None] >= tokens // 2).long()
+    apart = _apart(plan, ids, plain, "token_type_ids", zeros)
+    if plan.exact.rounding.tell(apart) != "same":
+        said = f"{tokens} tokens with types of 0 differ by {amount(apart)} from the same without types"
+        return failed(TYPES, said, causes.TYPES_DEFAULT)
+    try:
+        moved = _apart(plan, ids, plain, "token_type_ids", later)
+    except (SightlineError, IndexError, RuntimeError):
+        return not_applicable(TYPES, "it has one token type only")
+    if plan.exact.rounding.tell(moved) != "different":
+        said = f"types of 0 and 1 give what no types give, within {amount(moved)}, on {tokens} tokens"
+        return failed(TYPES, said, causes.TYPES_IGNORED)
+    return passed(TYPES, f"{tokens} tokens: types of 0 change nothing, of 1 {amount(moved)}")
+
+
+def positions_matter(plan: Plan, earlier: Mapping[str, Check]) -> Check:
+    """Positions 0, 1, 2, … are what a text without positions gets, and 0, 2, 4, … are something else."""
+    if not plan.takes("position_ids"):
+        return not_applicable(POSITIONS, "it takes no position_ids")
+    tokens = min(TOKENS, max(1, plan.longest // 2))
+    ids, places = plan.draw(1, tokens, salt=14), torch.arange(tokens)[None]
+    plain = plan.exact.run(ids, plan.inputs(tokens))
+    apart = _apart(plan, ids, plain, "position_ids", places)
+    if plan.exact.rounding.tell(apart) != "same":
+        for offset in OFFSETS:
+            if plan.exact.rounding.tell(_apart(plan, ids, plain, "position_ids", places + offset)) == "same":
+                return passed(POSITIONS, f"positions count from {offset}, not from 0")
+        said = f"{tokens} tokens at positions 0, 1, 2, … differ by {amount(apart)} from the same without positions"
+        return failed(POSITIONS, said, causes.POSITIONS_DEFAULT)
+    moved = _apart(plan, ids, plain, "position_ids", 2 * places)
+    if plan.exact.rounding.tell(moved) != "different":
+        said = f"{tokens} tokens at positions 0, 2, 4, … give what they give at 0, 1, 2, …, within {amount(moved)}"
+        return failed(POSITIONS, said, causes.POSITIONS_IGNORED)
+    return passed(POSITIONS, f"{tokens} tokens: 0, 1, 2, … change nothing, 0, 2, 4, … {amount(moved)}")

@@ -1,0 +1,142 @@
+"""Plan: what every check of one audit works with.
+
+Shapes: B rows, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sightline.core.coordinates import Coordinates
+from sightline.core.mask import Mask
+from sightline.probing.checks.rounding import Rounding
+from sightline.probing.report import Check
+from sightline.probing.subject import Inputs, Subject, for_rows
+
+Part = Literal["step", "memory", "kernels"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """A subject, and what rounding can do to its outputs."""
+
+    subject: Subject
+    rounding: Rounding
+
+    def run(self, tokens: Tensor, inputs: Inputs) -> Tensor:
+        """What it gives for ids (B, T), without gradients."""
+        with torch.no_grad():
+            return self.subject.call(tokens, for_rows(inputs, len(tokens)))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Plan:
+    """What is checked, and how.
+
+    given     the subject as it was handed over, in eval mode
+    exact     a copy in float64 that judges what is rounding and what is not; the same as `given` where there is none
+    expect    who should see whom, or None where nobody said
+    lengths   of texts, ascending; those that the subject takes
+    numbers   what its configuration names, by name
+    seed      of the random tokens
+    compiled  whether kernels that are compiled first are checked too
+    training  whether the model came in training mode
+    apart     whether each row has to be read alone, because rows of a batch change each other
+    """
+
+    given: View
+    exact: View
+    expect: Mask | None
+    lengths: tuple[int, ...]
+    numbers: Mapping[str, int]
+    seed: int = 0
+    compiled: bool = False
+    training: bool = False
+    apart: bool = False
+
+    @property
+    def subject(self) -> Subject:
+        return self.given.subject
+
+    @property
+    def longest(self) -> int:
+        """The longest text that it was found to take."""
+        return self.lengths[-1]
+
+    def that_has(self, part: Part) -> View:
+        """The exact copy, if that part of the subject was copied too; else the subject as it was handed over."""
+        return self.exact if getattr(self.exact.subject, part) else self.given
+
+    def takes(self, name: str) -> bool:
+        """Whether the subject accepts that named input."""
+        return name in self.subject.accepts
+
+    def draw(self, rows: int, tokens: int, salt: int = 0) -> Tensor:
+        """Ids (B, T) at random; another salt, other ids."""
+        return self.subject.draw(rows, tokens, seed=(self.seed * 1009 + salt) % 2**31)
+
+    def inputs(self, tokens: int) -> dict[str, Tensor]:
+        """What has to be given beside the ids: ranks from left to right, where the mask goes by an order."""
+        if self.expect is None or not any(leaf.reads == "rank" for leaf in self.expect.leaves()):
+            return {}
+        return {"ranks": torch.arange(tokens)[None]}
+
+    def table(self, tokens: int) -> Tensor | None:
+        """Whom one layer lets whom see, bool (T, T): the expected mask and the token itself; None where nobody said."""
+        if self.expect is None:
+            return None
+        at = replace(Coordinates.consecutive(tokens), rank=torch.arange(tokens)[None])
+        return self.expect.table(at, at)[0] | torch.eye(tokens, dtype=torch.bool)
+
+    def allowed(self, tokens: int) -> Tensor | None:
+        """Who may come to know of whom, bool (T, T): the table through as many layers as it takes."""
+        table = self.table(tokens)
+        if table is None:
+            return None
+        reached, before = table, -1
+        while int(reached.sum()) > before:
+            before = int(reached.sum())
+            reached = (reached.float() @ table.float()) > 0
+        return reached
+
+    def looks_back(self, tokens: int = 16) -> bool:
+        """Whether nothing may be known of what comes later."""
+        allowed = self.allowed(min(tokens, max(2, self.longest)))
+        return allowed is not None and not bool(allowed.triu(1).any())
+
+
+Function = Callable[[Plan, Mapping[str, Check]], Check]  # what was found before is given too, by name
+
+
+def not_applicable(name: str, why: str) -> Check:
+    return Check(name=name, status="not applicable", detail=why)
+
+
+def cannot_tell(name: str, why: str) -> Check:
+    return Check(name=name, status="cannot tell", detail=why)
+
+
+def passed(name: str, detail: str) -> Check:
+    return Check(name=name, status="passed", detail=detail)
+
+
+def failed(name: str, detail: str, cause: str | None = None, seen: Tensor | None = None) -> Check:
+    """A failure; `seen` bool (T, T) is the matrix that shows it."""
+    matrix = None if seen is None else tuple(tuple(bool(cell) for cell in row) for row in seen.tolist())
+    return Check(name=name, status="failed", detail=detail, cause=cause, matrix=matrix)
+
+
+def inherited(earlier: Mapping[str, Check], *names: str) -> str | None:
+    """The cause of the first of these checks that failed; None where none did, or none had a cause."""
+    causes = (earlier[name].cause for name in names if name in earlier and earlier[name].status == "failed")
+    return next((cause for cause in causes if cause), None)
+
+
+def amount(number: float) -> str:
+    """A difference as a short number."""
+    return "NaN" if number == float("inf") or number != number else f"{number:.2g}"
