@@ -1,6 +1,7 @@
 """Pretraining, Sightline against transformers' Trainer, in one run: tokens a second, and peak memory.
 
 python benchmarks/pretrain.py --write
+python benchmarks/pretrain.py --profile gpt2    # where the time of Sightline's steps goes
 
 Both sides open the same folder (random weights) and learn from the same rows of the same tokens with the same batch
 size, precision (bfloat16 autocast), AdamW, schedule, clipping and dropout. GPT-2 learns the next token; BERT a 15 % of
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,16 @@ CONTENDERS = {
     "trainer-compiled": "Trainer, `torch_compile`",
 }
 SETTINGS = {"learning_rate": 1e-3, "weight_decay": 0.01}
+PARTS = {
+    "matrix products": ("mm", "addmm", "bmm"),
+    "the vocabulary's softmax": ("exp_", "amax", "gather", "sub_", "scatter_add_"),
+    "dropout": ("random_", "bitwise_and_", "bitwise_right_shift_"),
+    "copies and casts": ("copy_",),
+    "attention's softmax": ("_softmax", "_softmax_backward_data", "masked_fill_"),
+    "activations": ("gelu", "gelu_backward", "tanh", "tanh_backward"),
+    "norms": ("native_layer_norm", "native_layer_norm_backward"),
+    "optimizer and clipping": ("_fused_adamw_", "linalg_vector_norm"),
+}  # of a step, by the operations that nearly nothing else uses
 MASK, SPECIAL, RATE = 4, 5, 0.15  # the id of the mask token, how many ids are no words, and the share that is hidden
 
 
@@ -53,7 +65,7 @@ def rows() -> Any:
     return torch.randint(SPECIAL, VOCABULARY, ((WARM + MEASURED) * ROWS, TOKENS + 1), generator=die)
 
 
-def sightline(folder: Path, family: str, compiled: bool, clock: Clock) -> dict[str, Any]:
+def steps_of(folder: Path, family: str, compiled: bool) -> Iterator[Any]:
     """Through `training.fit`, the loop of `pretrain`, with the batches that its objectives make."""
     import numpy
     import torch
@@ -87,11 +99,35 @@ def sightline(folder: Path, family: str, compiled: bool, clock: Clock) -> dict[s
             return objective.batches(read, words, numpy.random.default_rng(step), step / len(given))
 
     config = TrainingConfig(**SETTINGS, precision="bfloat16", warmup=0.0)
+    return fit(Training(model, objective, config), Steps())
+
+
+def sightline(folder: Path, family: str, compiled: bool, clock: Clock) -> dict[str, Any]:
+    steps = steps_of(folder, family, compiled)
     began, done, losses = clock(), [], []
-    for progress in fit(Training(model, objective, config), Steps()):
+    for progress in steps:
         done.append(clock())
         losses.append(progress.loss)
     return {**numbers(began, done), "losses": losses}
+
+
+def profile(family: str) -> None:
+    """What share of a step each of PARTS takes, by PyTorch's profiler."""
+    from torch import profiler
+
+    with tempfile.TemporaryDirectory() as name:
+        make_model(Path(name) / family, family)
+        steps = steps_of(Path(name) / family, family, compiled=False)
+        for _ in range(WARM):
+            next(steps)
+        with profiler.profile(activities=[profiler.ProfilerActivity.CPU]) as seen:
+            for _ in range(MEASURED):
+                next(steps)
+    took = {each.key: each.self_cpu_time_total for each in seen.key_averages()}
+    whole = sum(took.values())
+    print(f"{machine()}; {FAMILIES[family]}: {whole / MEASURED / 1e6:.2f} s a step")
+    for part, names in PARTS.items():
+        print(f"{sum(took.get(f'aten::{name}', 0) for name in names) / whole:7.1%}  {part}")
 
 
 def trainer(folder: Path, family: str, compiled: bool, clock: Clock) -> dict[str, Any]:
@@ -206,11 +242,14 @@ def main() -> None:
     parser.add_argument("--contenders", nargs="*", default=list(CONTENDERS), choices=list(CONTENDERS))
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
     parser.add_argument("--busy", action="store_true", help="the machine does other work: one thread, processor time")
+    parser.add_argument("--profile", choices=list(FAMILIES), help="of our steps; nothing is compared")
     parser.add_argument("--one", nargs=3, metavar=("CONTENDER", "FOLDER", "FAMILY"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         contender, folder, family = options.one
         return run_one(contender, Path(folder), family, time.process_time if options.busy else time.perf_counter)
+    if options.profile:
+        return profile(options.profile)
     given = f"python benchmarks/pretrain.py{' --busy' * options.busy}"
     told = [f"{machine()}; {options.rounds} rounds, medians; command: `{given}`", ""]
     told += [f"6 layers x 384, {ROWS} rows of {TOKENS} tokens a step, a vocabulary of {VOCABULARY:,}.", ""]

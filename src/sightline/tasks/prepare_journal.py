@@ -17,6 +17,7 @@ from sightline.errors import CheckpointError
 
 JOURNAL = ".preparing.db"
 _MEMORY = 2**16  # KiB
+ASKED = 500  # digests that one query asks for; every SQLite takes 999
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS sources (number INTEGER PRIMARY KEY, value TEXT NOT NULL);
@@ -84,9 +85,22 @@ class Journal:
 
     def are_new(self, digests: Iterable[bytes]) -> list[bool]:
         """Whether each of these digests was never seen; from now on it was."""
-        insert, into = self._file.execute, "INSERT OR IGNORE INTO seen VALUES (?)"
+        given = list(digests)
         with self._errors():
-            return [insert(into, (digest,)).rowcount == 1 for digest in digests]
+            known: set[bytes] = set()
+            for begin in range(0, len(given), ASKED):
+                some = given[begin : begin + ASKED]
+                places = ",".join("?" * len(some))
+                known.update(
+                    row[0] for row in self._file.execute(f"SELECT * FROM seen WHERE digest IN ({places})", some)
+                )
+            new = []
+            for digest in given:
+                new.append(digest not in known)
+                known.add(digest)
+            fresh = ((digest,) for digest, one in zip(given, new, strict=True) if one)
+            self._file.executemany("INSERT INTO seen VALUES (?)", fresh)
+        return new
 
     def forget(self) -> None:
         """As if nothing had ever been put."""

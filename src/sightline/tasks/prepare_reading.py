@@ -13,7 +13,7 @@ from sightline.tasks.prepare_sources import Source
 from sightline.text.clean import clean
 from sightline.text.raw import Bad, Parting
 
-CHUNK_BYTES = 2**22  # of text
+CHUNK_BYTES = 2**21  # of text
 CHUNK_DOCUMENTS = 2**15
 DIGEST = 16  # bytes that stand for a text
 

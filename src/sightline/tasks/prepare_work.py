@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from sightline.text.corpus import PARTS
 from sightline.text.raw import Parting
 
 COMMIT_BYTES = 2**25  # of text: what a run that is killed has to read again
+AHEAD = 2  # chunks that are encoded while others are read and written: together they keep all cores busy
 BAD_NAMED = 100  # of what was left out, so many are named
 
 Encoded = tuple[numpy.ndarray, numpy.ndarray]
@@ -130,47 +131,49 @@ class Encoding:
         self.counts = Counter(work.journal.get("counts") or {})
         self.bad: list[str] = work.journal.get("bad") or []
         self._kept: Counter[int] = Counter()  # of each source since the last commit
+        self._place = work.journal.get("place") or (0, 0)  # behind what is written
 
     def run(self) -> Generator[PrepareProgress, None, None]:
-        """To the end of all sources. Left early, what was written counts."""
+        """To the end of all sources. Left early, what was read counts."""
         failure: InputError | None = None
-        pending: tuple[Future[Encoded], Chunk] | None = None
+        pending: deque[tuple[Future[Encoded], Chunk]] = deque()
         since, chunks = 0, self.work.chunks()
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        with ThreadPoolExecutor(max_workers=AHEAD) as pool:
             while True:
                 try:
                     chunk = next(chunks, None)
                 except InputError as error:
                     chunk, failure = None, error
-                if pending is not None:
-                    encoded, written = pending
-                    self._write(written, encoded.result())
-                    since += written.size
-                    if chunk is None or since >= COMMIT_BYTES:
-                        self._commit(written)
-                        since = 0
-                    try:
-                        yield self._progress(written)
-                    except GeneratorExit:
-                        self._commit(written)
-                        raise
                 if chunk is None:
                     break
                 self._drop_seen(chunk)
-                pending = pool.submit(self.encoder.encode, [each.text for each in chunk.documents]), chunk
+                pending.append((pool.submit(self.encoder.encode, [each.text for each in chunk.documents]), chunk))
+                since += chunk.size
+                if since >= COMMIT_BYTES:
+                    self._commit(pending)
+                    since = 0
+                while len(pending) > AHEAD:
+                    self._write(pending)
+                try:
+                    yield self._progress(chunk)
+                except GeneratorExit:
+                    self._commit(pending)
+                    raise
+            self._commit(pending)
         if failure is not None:
             raise failure
 
     def _drop_seen(self, chunk: Chunk) -> None:
-        """Leave out what is a document already. Only now, when all before it is written: the journal counts them as
-        seen from its next commit on."""
+        """Leave out what is a document already. The journal counts these as seen from its next commit on."""
         new = self.work.journal.are_new(each.digest for each in chunk.documents)
         kept = [each for each, one in zip(chunk.documents, new, strict=True) if one]
         chunk.counts["duplicates"] += len(chunk.documents) - len(kept)
         chunk.documents = kept
 
-    def _write(self, chunk: Chunk, encoded: Encoded) -> None:
-        ids, lengths = encoded
+    def _write(self, pending: deque[tuple[Future[Encoded], Chunk]]) -> None:
+        """Append the first chunk that is pending to the shards."""
+        encoded, chunk = pending.popleft()
+        ids, lengths = encoded.result()
         share = self.work.config.valid
         valid = numpy.array([each.is_for_valid(share) for each in chunk.documents], bool)
         for part, chosen in zip(PARTS, (~valid, valid), strict=True):
@@ -185,13 +188,17 @@ class Encoding:
         self._kept.update(each.source for each in chunk.documents)
         self.counts.update(chunk.counts)
         self.bad += chunk.bad[: max(BAD_NAMED - len(self.bad), 0)]
+        self._place = chunk.place
 
-    def _commit(self, chunk: Chunk) -> None:
+    def _commit(self, pending: deque[tuple[Future[Encoded], Chunk]]) -> None:
+        """Write all that is pending, and let it count: what the journal has seen is in the shards then."""
+        while pending:
+            self._write(pending)
         journal = self.work.journal
         journal.put("parts", {part: writer.commit() for part, writer in self.writers.items()})
         journal.put("counts", dict(self.counts))
         journal.put("bad", self.bad)
-        journal.put("place", chunk.place)
+        journal.put("place", self._place)
         for number, count in self._kept.items():
             facts = journal.source(number)
             journal.put_source(number, {**facts, "documents": facts.get("documents", 0) + count})

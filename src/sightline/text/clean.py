@@ -17,7 +17,7 @@ from collections import Counter
 
 CHANGES = ("line_ends", "controls", "unicode", "blanks")
 _ODD = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff]")
-_LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85\u2028\u2029]")
+_LINE_ENDS = re.compile("[\x0b\x0c\x85\u2028\u2029]")  # those but CR
 _CONTROLS = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff]")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SHORT = 1000
@@ -43,7 +43,10 @@ def clean(text: str, changed: Counter[str] | None = None) -> str:
     'café\nolé'
     """
     found: list[str] = []
-    # Most texts have nothing odd, which one fast look shows.
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        found.append("line_ends")
+    # Most texts have nothing odd beside, which one fast look shows.
     if not text.replace("\n", " ").isprintable() and _ODD.search(text):
         for name, pattern, instead in (
             ("line_ends", _LINE_ENDS, "\n"),
