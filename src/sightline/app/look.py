@@ -18,6 +18,7 @@ def look(
     text: Text = None,
     out: Annotated[Path, Option(help="The page: one HTML file that needs nothing else.")] = Path("look.html"),
     png: Png = None,
+    measure: Annotated[bool, Option("--measure/--no-measure", help="Measure who depends on whom.")] = True,
     top_k: Annotated[int, Option(help="How many words at each place.")] = 5,
     new_tokens: Annotated[int, Option(help="How many tokens it writes after the text; 0: none.")] = 12,
     seed: Annotated[int, Option(help="Of the words that take others' places.")] = 0,
@@ -40,7 +41,7 @@ def look(
     with talk.busy("Looking"):
         from sightline.probing.look import look as look_at
 
-        found = look_at(loaded, text, name=model, top_k=top_k, new_tokens=new_tokens, seed=seed)
+        found = look_at(loaded, text, name=model, measure=measure, top_k=top_k, new_tokens=new_tokens, seed=seed)
         page, pictures = found.save(out), [] if png is None else found.pictures(png)
     written = {"page": str(page), "pictures": [str(each) for each in pictures], "left_out": dict(found.left_out)}
     if json:

@@ -8,24 +8,21 @@ Shapes: L layers, H heads, T tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from sightline.core.check import whole
-from sightline.decoding.rows import check_can_answer, check_unordered
-from sightline.errors import InputError, UnsupportedError
-from sightline.model.model import Model, tokenizer_of
-from sightline.probing.attention import head_weights
+from sightline.model.model import Model
 from sightline.probing.draw import Matrix
-from sightline.probing.lens import Lens, hidden_lens, lens
-from sightline.probing.replaced import Replaced, replaced
-from sightline.probing.seen import matrices
-from sightline.probing.tokens import Tokens, token_text, tokens_of
-from sightline.probing.written import Written, written
+from sightline.probing.lens import Lens
+from sightline.probing.replaced import Replaced
+from sightline.probing.tokens import Tokens
+from sightline.probing.written import Written
 from sightline.weights.replace import replace_files
 
 
@@ -41,6 +38,7 @@ class Look:
     seen      who may see whom, each with its title
     weights   attention of every head, (L, H, T, T)
     lenses    what each layer says at each place, by one or several ways to ask
+    expects   what the last one says
     written   what it writes after the text
     replaced  what moves when one token is another
     spelled   the text of every token that occurs in any of these, by id
@@ -53,12 +51,13 @@ class Look:
     text: str
     tokens: Tokens
     seen: tuple[tuple[str, Matrix], ...]
-    weights: Tensor | None
-    lenses: tuple[Lens, ...]
-    written: Written | None
-    replaced: Replaced | None
     spelled: Mapping[int, str]
     left_out: Mapping[str, str]
+    weights: Tensor | None = None
+    lenses: tuple[Lens, ...] = ()
+    expects: Lens | None = None
+    written: Written | None = None
+    replaced: Replaced | None = None
 
     def html(self) -> str:
         """A page of its own: one file that loads nothing."""
@@ -86,40 +85,14 @@ class Look:
         return framed(self.html())
 
 
-def _lenses(model: Model, tokens: Tokens, top_k: int, left_out: dict[str, str]) -> tuple[Lens, ...]:
-    """Every way to ask that there is, the most telling first."""
-    found = []
-    places = tuple(place for place in range(len(tokens)) if not tokens.special[place] or place in tokens.blanks)
-    try:
-        model.head("lm")
-        if places:
-            try:
-                found.append(hidden_lens(model, tokens.tensor(), places, top_k))
-            except UnsupportedError as error:
-                if model.layout.two_streams:
-                    raise error from None
-        if not model.layout.two_streams:
-            found.append(lens(model, tokens.tensor(), top_k))
-    except UnsupportedError as error:
-        left_out["lens"] = left_out["expected"] = str(error)
-    return tuple(each for each in found if each.places)
-
-
-def _written(
-    model: Model, text: str | Sequence[int] | Tensor, tokens: Tokens, limit: int, top_k: int, left_out: dict[str, str]
-) -> Written | None:
-    if limit == 0:
-        return None
-    try:
-        prompt = tokenizer_of(model).prompt(text) if isinstance(text, str) else list(tokens.ids)
-        return written(model, prompt, limit, top_k)
-    except (UnsupportedError, InputError) as error:
-        left_out["written"] = str(error)
-        return None
-
-
-def _ids(lenses: Sequence[Lens], found: Written | None, moved: Replaced | None, tokens: Tokens) -> set[int]:
-    """Every token that is shown."""
+def spelled(
+    spell: Callable[[int], str],
+    tokens: Tokens,
+    lenses: Sequence[Lens] = (),
+    found: Written | None = None,
+    moved: Replaced | None = None,
+) -> dict[int, str]:
+    """The text of every token that is shown."""
     ids = set(tokens.ids)
     for each in lenses:
         ids |= {*each.words.flatten().tolist(), *(token for token in each.truth.tolist() if token >= 0)}
@@ -127,41 +100,33 @@ def _ids(lenses: Sequence[Lens], found: Written | None, moved: Replaced | None, 
         ids |= set(found.prompt)
         for step in found.steps:
             ids |= {one.token for one in step} | {token for one in step for token, _ in one.others}
-    return ids | (set() if moved is None else set(moved.by))
-
-
-def _spelled_out(model: Model, tokens: Tokens) -> str:
-    """A text that was given as ids."""
-    if model.tokenizer is None or max(tokens.ids) >= len(model.tokenizer):
-        return " ".join(tokens.texts)
-    return model.tokenizer.decode(tokens.ids)
-
-
-def _about(model: Model) -> str:
-    masks = " and ".join(str(mask) for mask in model.trained_masks)
-    trained = "" if model.trained_masks == (model.mask,) else f"; its weights were trained under {masks}"
-    count = sum(parameter.numel() for parameter in model.parameters())
-    kind = f"{model.layout.model_type}, {count:,} parameters"
-    return f"A model of the kind {kind}, under the mask {model.mask}{trained}."
+    ids |= set() if moved is None else set(moved.by)
+    return {token: spell(token) for token in sorted(ids)}
 
 
 def look(
-    model: Model,
+    model: object,
     text: str | Sequence[int] | Tensor,
     *,
     name: str | None = None,
+    measure: bool = True,
     top_k: int = 5,
     new_tokens: int = 12,
     seed: int = 0,
+    vocabulary: int | None = None,
+    tokenizer: Any = None,
 ) -> Look:
     """Look at a model reading a text: who sees whom, heads, layers, what it expects and writes, what a word moves.
 
-    model       a Model; `model.with_mask(…)` looks through another mask
+    model       a Model; `model.with_mask(…)` looks through another mask. Of any other model that `probe` takes, from
+                transformers, a module or a function: who sees whom, and what it expects
     text        a text, or token ids; at most 128 tokens
     name        what the page calls the model
+    measure     whether to measure who depends on whom, which takes the longest; else only what the mask allows
     top_k       how many words at each place
     new_tokens  how many it writes; 0: none
     seed        of the words that take others' places
+    vocabulary, tokenizer   of a model that is not ours, as `probe` takes them
 
     What the model cannot do is left out, with the reason in `Look.left_out`. Raises InputError for a text that gives no
     tokens or too many, UnsupportedError for a model in training mode and under a mask that reads more than positions.
@@ -170,32 +135,10 @@ def look(
     """
     whole("top_k", top_k)
     whole("new_tokens", new_tokens, least=0)
-    check_can_answer(model)
-    check_unordered(model)
-    tokens = tokens_of(model, text)
-    left_out: dict[str, str] = {}
-    lenses = _lenses(model, tokens, top_k, left_out)
-    found = _written(model, text, tokens, new_tokens, top_k, left_out)
-    moved = replaced(model, tokens, seed) if tokens.words else None
-    if moved is None:
-        left_out["replaced"] = "none of these tokens stands for text, so there is nothing to replace"
-    config = model.config
-    return Look(
-        name=name or model.layout.model_type,
-        about=_about(model),
-        facts=(
-            ("tokens", str(len(tokens))),
-            ("layers", str(config.layers)),
-            ("heads in each", str(config.attention_heads)),
-            ("numbers a token", f"{config.width:,}"),
-        ),
-        text=text if isinstance(text, str) else _spelled_out(model, tokens),
-        tokens=tokens,
-        seen=tuple(matrices(model, tokens.texts)),
-        weights=head_weights(model, tokens.tensor()),
-        lenses=lenses,
-        written=found,
-        replaced=moved,
-        spelled={token: token_text(model.tokenizer, token) for token in _ids(lenses, found, moved, tokens)},
-        left_out=left_out,
-    )
+    if not isinstance(model, Model):
+        from sightline.probing.look_others import look_at_other
+
+        return look_at_other(model, text, name=name, top_k=top_k, seed=seed, vocabulary=vocabulary, tokenizer=tokenizer)
+    from sightline.probing.look_ours import look_at_ours
+
+    return look_at_ours(model, text, name=name, measure=measure, top_k=top_k, new_tokens=new_tokens, seed=seed)

@@ -44,8 +44,8 @@ def _tokens(look: Look) -> Html:
 def _seen(look: Look) -> Html:
     figures = [drawn(matrix, f"seen-{number}", title) for number, (title, matrix) in enumerate(look.seen)]
     explained = (
-        "Rows are tokens that come out, columns those that went in. A layer shows a token what the mask allows; what"
-        " that one saw before comes along, so through all layers it may know of more."
+        "Rows are tokens that come out, columns those that went in. In a layer a token sees whom the mask allows; what"
+        " those saw before comes along, so through all layers it may know of more."
     )
     body = tag("div", *figures, class_="pair-of")
     return section("seen", TITLES["seen"], explained, body, _reason(look, "measured"), wide=True)
@@ -62,7 +62,7 @@ def render(look: Look) -> str:
         "seen": _seen(look) if look.seen else None,
         "heads": None if look.weights is None else heads(look.tokens.texts, look.weights),
         "lens": layers(look) if look.lenses else None,
-        "expected": expected(look) if look.lenses else None,
+        "expected": None if look.expects is None else expected(look, look.expects),
         "written": None if look.written is None else writing(look.written, look.spelled),
         "replaced": None if look.replaced is None else changes(look.replaced, look.tokens.texts, look.spelled),
     }

@@ -124,9 +124,8 @@ def _expected_at(look: Look, lens: Lens, at: int, spelled: Mapping[int, str]) ->
     return joined(tag("h3", isolated(place_name(look, lens, place)), known), likely(words))
 
 
-def expected(look: Look) -> Html:
+def expected(look: Look, lens: Lens) -> Html:
     """The section of the likeliest words at each place, by the last layer."""
-    lens = look.lenses[0]
     items = [_expected_at(look, lens, at, look.spelled) for at in range(len(lens.places))]
-    explained = f"The last layer's answer to: {lens.asks}? The likeliest tokens at each place."
+    explained = f"The model's answer to: {lens.asks}? The likeliest tokens at each place."
     return section("expected", TITLES["expected"], explained, listed(*items, class_="places", kind="ol"), wide=True)
