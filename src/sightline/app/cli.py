@@ -17,6 +17,7 @@ from sightline.app.evaluate import evaluate
 from sightline.app.look import look
 from sightline.app.prepare import prepare
 from sightline.app.pretrain import pretrain
+from sightline.app.probe import probe
 from sightline.app.score import score
 from sightline.app.stopping import INTERRUPTED
 from sightline.app.tune import tune
@@ -38,6 +39,7 @@ for verb in (
     score,
     run.show,
     look,
+    probe,
     tune,
     classify,
     compare,

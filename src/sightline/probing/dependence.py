@@ -141,8 +141,7 @@ class Dependence:
 
     def _found(self) -> str:
         if self.leaks:
-            most = f", most strongly {self.leaks[0]}"
-            return f"{_count(len(self.leaks), 'leak')}: outputs depend on inputs that they may not see{most}"
+            return f"{_count(len(self.leaks), 'leak')}: outputs depend on inputs that they may not see"
         if self.status == "cannot tell":
             return f"cannot tell: {_count(int(self.unsure.sum()), 'cell')} lie between rounding and dependence"
         if self.missing:

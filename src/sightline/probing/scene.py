@@ -13,11 +13,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sightline.errors import InputError, UnsupportedError
+from sightline.errors import ConfigError, InputError, UnsupportedError
 from sightline.probing.subject import NOTHING, Inputs, Step, Subject
 from sightline.probing.untouched import seed_everything
 
 State = Literal["cache", "memory"]
+STATES = ("cache", "memory")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +61,8 @@ class Scene:
 
     def check(self, subject: Subject) -> None:
         """Raise InputError where the subject cannot read this."""
+        if self.state not in STATES:
+            raise ConfigError(f"state={self.state!r} goes from no call to the next; choose one of {', '.join(STATES)}")
         subject.check(self.ids, self.inputs)
         if not 0 <= self.past < self.tokens:
             raise InputError(f"past={self.past} of {self.tokens} tokens leaves none to look at; give fewer")

@@ -1,0 +1,55 @@
+"""The verb probe: which output of a model depends on which input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from sightline.app import talk
+from sightline.app.options import Device, Dtype, Json, MaskText, ModelName, Revision, Text, open_model, text_or_stdin
+
+Expected = Annotated[
+    str | None, Option("--expect", help="Who should see whom: causal, bidirectional. Default: the model's mask.")
+]
+
+
+def probe(
+    model: ModelName,
+    text: Text = None,
+    expect: Expected = None,
+    method: Annotated[str, Option(help="both, substitution or gradient: each alone misses something.")] = "both",
+    past: Annotated[int, Option(help="So many first tokens are read in an earlier call, through a cache.")] = 0,
+    state: Annotated[str, Option(help="What goes from call to call: cache, or memory (hidden states).")] = "cache",
+    png: Annotated[Path | None, Option(help="A file for the picture.")] = None,
+    html: Annotated[Path | None, Option(help="A file for a page that shows everything.")] = None,
+    seed: Annotated[int, Option(help="Of the tokens and vectors that take others' places.")] = 0,
+    json: Json = False,
+    mask: MaskText = None,
+    revision: Revision = None,
+    device: Device = None,
+    dtype: Dtype = None,
+) -> None:
+    """Measure which output depends on which input, and whether any depends on what it may not see.
+
+    **sightline probe gpt2 "The keys to the cabinet are on the table." --png seen.png**
+
+    **sightline probe bert-base-uncased "The keys to the cabinet" --mask causal --expect causal**
+
+    The exit code is 1 where there are leaks, else 0.
+    """
+    from sightline.probing.probe import probe as measure
+    from sightline.probing.probe_page import write_page, write_picture
+
+    text = text_or_stdin(text)
+    loaded = open_model(model, revision, device, dtype, mask)
+    with talk.busy("Probing"):
+        found = measure(loaded, text, expect=expect, method=method, past=past, state=state, seed=seed)  # type: ignore[arg-type]  # checked where they are read
+    for path, write in ((png, write_picture), (html, write_page)):
+        if path is not None:
+            write(found, path)
+    talk.answer_json(found.as_dict()) if json else talk.answer(str(found))
+    if found.leaks:
+        raise typer.Exit(1)
