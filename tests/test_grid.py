@@ -5,51 +5,23 @@ A verb that cannot be is refused; the page names the reason in the words of the 
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 import sightline as sl
 from comparison.compared import texts, write
-from contract.families import sizes, tiny
-from decoding.models import bytelevel, roberta_tokenizer, wordpiece
-from sentencepiece_models import train
+from reading_models import make
 from sightline.comparison import measure
 from sightline.model.families import LAYOUTS
 from sightline.model.model import Model
 from sightline.tasks.abilities import abilities
 from sightline.tasks.describe import NAMES
-from sightline.text.tokenizer import Tokenizer
-from sightline.text.tokenizer_files import load_tokenizer
 from tasks.labelled_rows import classes
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "README.md").read_text(encoding="utf-8")
 
-
-@cache
-def from_file(name: str, content: bytes, family: str) -> Tokenizer:
-    """The tokenizer of a folder that holds nothing but this file."""
-    with TemporaryDirectory() as folder:
-        (Path(folder) / name).write_bytes(content)
-        return load_tokenizer(Path(folder), model_type=family)
-
-
-TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
-    "bert": wordpiece,
-    "distilbert": wordpiece,
-    "roberta": roberta_tokenizer,
-    "gpt2": bytelevel,
-    "modernbert": wordpiece,
-    "modernbert-decoder": wordpiece,
-    "xlnet": lambda: from_file(
-        "spiece.model", train(vocab_size=200, control_symbols=["<cls>", "<sep>", "<pad>", "<mask>"]), "xlnet"
-    ),
-    "transfo-xl": lambda: from_file("vocab.txt", b"<eos> 9\n<unk> 9\nthe 9\ncat 5\n", "transfo-xl"),
-}
-"""By layout, the kind that its checkpoints come with, or one that has the same special tokens."""
 
 LABELS = ("bad", "good")
 YES, MARKS = "yes", "¹²³⁴⁵⁶⁷⁸⁹"
@@ -61,13 +33,6 @@ class No(str):
 
 def refused(error: sl.SightlineError) -> No:
     return No(re.sub(r"^(under .*? )?this [\w-]+ ", r"\1", str(error)).partition(";")[0])
-
-
-def make(family: str) -> Model:
-    tokenizer = TOKENIZERS[family]()
-    room = {"positions": 64} if "positions" in sizes(family) else {}
-    plain = {"cutoffs": ()} if "cutoffs" in sizes(family) else {}
-    return tiny(family, heads=("lm",), tokenizer=tokenizer, vocabulary=len(tokenizer), **room, **plain)
 
 
 def classifier(model: Model) -> Model:
