@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sightline.decoding.generate import generate
 from sightline.decoding.mask_predict import MaskPredict, longest, predict
-from sightline.decoding.rows import Rows, as_taught
+from sightline.decoding.rows import Rows, as_taught, learned_both_sides
 from sightline.decoding.sampling import Sampling
 from sightline.errors import UnsupportedError
 from sightline.model.model import Model
@@ -73,8 +73,7 @@ def written(model: Model, prompt: list[int], limit: int = 12, top: int = 5) -> W
     """
     try:
         return _by_words(model, prompt, limit, top)
-    except UnsupportedError as error:
-        try:
-            return _at_once(model, prompt, limit)
-        except UnsupportedError:
-            raise error from None
+    except UnsupportedError:
+        if not learned_both_sides(model):
+            raise
+        return _at_once(model, prompt, limit)
