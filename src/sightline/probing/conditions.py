@@ -94,25 +94,17 @@ def _cause(subject: Subject, scene: Scene, seeded: bool) -> str:
     where = f" (drawn in {listed})" if names else ""
     with untouched(subject.module):
         subject.module.eval()
-        first, second = (subject.call(scene.ids, scene.inputs) for _ in range(2)) if not scene.past else (None, None)
-    settled = first is not None and second is not None and _apart(first, second) == 0
-    if training and (settled or first is None):
+        settled = _apart(scene.run(subject, scene.ids), scene.run(subject, scene.ids, seeded=False)) == 0
+    if training and settled:
         return f"the model is in training mode, and drops at random{where}: call model.eval()"
     return f"the model draws random numbers{where}, also in eval mode"
-
-
-def _unseeded(subject: Subject, scene: Scene) -> tuple[Tensor, Tensor]:
-    """Two runs, the second one going on with the random numbers where the first one ended."""
-    if scene.past:
-        return scene.run(subject, scene.ids), scene.run(subject, scene.ids)
-    first = scene.run(subject, scene.ids)
-    return first, subject.call(scene.ids, scene.inputs)
 
 
 @torch.no_grad()
 def find_conditions(subject: Subject, scene: Scene) -> Conditions:
     """Run the scene several times, alone and in batches, changing nothing that should matter to it."""
-    first, other = _unseeded(subject, scene)
+    first = scene.run(subject, scene.ids)
+    other = scene.run(subject, scene.ids, seeded=False)
     again = scene.run(subject, scene.ids)
     repeats = _apart(first, again)
     deterministic = _apart(first, other) == 0 and repeats == 0

@@ -33,7 +33,7 @@ def by_gradient(subject: Subject, scene: Scene, asked: Tensor, projections: int,
     with quiet(subject), torch.enable_grad():
         for some in asked.split(rows):
             vectors = plain.repeat(len(some), 1, 1).requires_grad_()
-            outputs = _outputs(subject, scene, vectors)[torch.arange(len(some)), some].flatten(1)  # (R, V)
+            outputs = _outputs(subject, scene, vectors)[torch.arange(len(some)), some]  # (R, V)
             best = torch.zeros(len(some), scene.tokens, dtype=torch.float64)
             for number in range(projections):
                 weights = torch.randn(outputs.shape[1], generator=generator).to(outputs)

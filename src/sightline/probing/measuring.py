@@ -6,7 +6,7 @@ Shapes: O outputs, T inputs, C inputs that are changed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -23,6 +23,7 @@ from sightline.probing.subject import Subject
 from sightline.probing.substitution import compare, draws_for, substitute
 
 Method = Literal["both", "substitution", "gradient"]
+HUGE = 400_000_000  # weights of which no copy in float64 is made
 METHODS = ("both", "substitution", "gradient")
 
 
@@ -67,7 +68,14 @@ def moved(made: Subject, scene: Scene, settings: Settings, conditions: Condition
     columns = sample(scene.tokens, settings.positions, settings.seed)
     found = torch.full((len(scene.asked), scene.tokens), torch.nan, dtype=torch.float64)
     draws = draws_for(made, settings.substitutes, settings.seed)
-    found[:, columns] = substitute(made, scene, columns, draws, conditions.rows)
+    if conditions.deterministic:
+        found[:, columns] = substitute(made, scene, columns, draws, conditions.rows)
+        return found
+    each = [  # what is dropped at random in one run may be there in another
+        substitute(made, replace(scene, seed=scene.seed + number), columns, (draw,), conditions.rows)
+        for number, draw in enumerate(draws)
+    ]
+    found[:, columns] = torch.stack(each).amax(0)
     return found
 
 
@@ -88,6 +96,10 @@ class InDoubt:
 
     def __call__(self, columns: Tensor) -> Finer | None:
         if self.made.dtype == torch.float64 or not self.conditions.deterministic:
+            return None
+        weights = 0 if self.made.module is None else sum(each.numel() for each in self.made.module.parameters())
+        if weights > HUGE:
+            self.notes.append(f"cells in doubt stay so: a copy in float64 of {weights:,} weights would take too much")
             return None
         columns = columns[: self.settings.positions]
         draws = draws_for(self.made, self.settings.substitutes, self.settings.seed)

@@ -81,9 +81,17 @@ class Scene:
             )
         return step
 
-    def run(self, subject: Subject, tokens: Tensor) -> Tensor:
-        """Outputs (R, O, …) for copies of the row, some of them changed: ids (R, T), or vectors (R, T, W)."""
-        seed_everything(self.seed)
+    def run(self, subject: Subject, tokens: Tensor, *, seeded: bool = True) -> Tensor:
+        """Outputs (R, O, V) for copies of the row, some of them changed: ids (R, T), or vectors (R, T, W).
+
+        seeded  whether random numbers begin anew; else they go on where they are
+        """
+        if seeded:
+            seed_everything(self.seed)
+        outputs = self._outputs(subject, tokens)
+        return outputs.flatten(2) if outputs.dim() > 2 else outputs[..., None]
+
+    def _outputs(self, subject: Subject, tokens: Tensor) -> Tensor:
         told = dict(self.inputs)
         if tokens.is_floating_point():
             told["input_ids"] = self.ids

@@ -20,6 +20,7 @@ from sightline.probing.scene import Scene
 from sightline.probing.subject import Subject
 
 SIZES = (1.0, 8.0)  # of the noise that is added to a vector, in its own size; the first alone where draws are few
+Bases = dict[int, Tensor]  # outputs of the unchanged rows, of ids (2 dimensions) and of vectors (3)
 LONG = 8  # numbers of an output from which on two of its changes do not look alike by chance
 
 
@@ -58,16 +59,18 @@ def _replacements(subject: Subject, scene: Scene, draw: Draw) -> tuple[Tensor, T
     return plain, plain[0] + noise * size * draw.size
 
 
-def _changes(subject: Subject, scene: Scene, columns: Tensor, draw: Draw, rows: int) -> Iterator[Tensor]:
+def _changes(subject: Subject, scene: Scene, columns: Tensor, draw: Draw, rows: int, bases: Bases) -> Iterator[Tensor]:
     """By how much each number of each output moves: (C', O, V), a block of columns at a time."""
     plain, instead = _replacements(subject, scene, draw)
     unchanged = plain.repeat(rows, *[1] * (plain.dim() - 1))
-    base = scene.run(subject, unchanged)
+    if plain.dim() not in bases:
+        bases[plain.dim()] = scene.run(subject, unchanged)
+    base = bases[plain.dim()]
     for some in columns.split(rows):
         changed = unchanged.clone()
         changed[torch.arange(len(some)), some] = instead[some]
         outputs = scene.run(subject, changed)
-        yield torch.where(_same(outputs, base), 0.0, outputs - base)[: len(some)].flatten(2)
+        yield torch.where(_same(outputs, base), 0.0, outputs - base)[: len(some)]
 
 
 def _same(one: Tensor, other: Tensor) -> Tensor:
@@ -78,10 +81,11 @@ def _same(one: Tensor, other: Tensor) -> Tensor:
 def substitute(subject: Subject, scene: Scene, columns: Tensor, draws: tuple[Draw, ...], rows: int) -> Tensor:
     """By how much each output moves when one place is changed: the largest change of any of its numbers in any draw,
     float64 (O, C). Infinite where a number appears or vanishes."""
-    found = [
-        torch.cat([_largest(each) for each in _changes(subject, scene, columns, draw, rows)]).T.double().cpu()
-        for draw in draws
-    ]
+    bases: Bases = {}
+    found = []
+    for draw in draws:
+        changes = _changes(subject, scene, columns, draw, rows, bases)
+        found.append(torch.cat([_largest(each) for each in changes]).T.double().cpu())
     return torch.stack(found).amax(0)
 
 
@@ -96,10 +100,16 @@ def compare(
 ) -> tuple[Tensor, Tensor]:
     """The same changes made to two subjects: by how much the second one's outputs move, float64 (O, C), and the cosine
     between both, (O, C): the highest of all draws, 0 where one of them does not move or an output is short."""
+    ours: Bases = {}
+    theirs: Bases = {}
     moved, alike = [], []
     for draw in draws:
-        pairs = zip(_changes(one, scene, columns, draw, rows), _changes(other, scene, columns, draw, rows), strict=True)
-        sizes, cosines = zip(*((_largest(theirs), _cosine(ours, theirs)) for ours, theirs in pairs), strict=True)
+        pairs = zip(
+            _changes(one, scene, columns, draw, rows, ours),
+            _changes(other, scene, columns, draw, rows, theirs),
+            strict=True,
+        )
+        sizes, cosines = zip(*((_largest(finer), _cosine(given, finer)) for given, finer in pairs), strict=True)
         moved.append(torch.cat(sizes).T.double().cpu())
         alike.append(torch.cat(cosines).T.cpu())
     return torch.stack(moved).amax(0), torch.stack(alike).amax(0)
