@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from sightline.model.load import load
     from sightline.model.model import Model
     from sightline.model.output import Output
+    from sightline.probing.audit import audit
     from sightline.probing.dependence import Dependence
     from sightline.probing.look import Look, look
     from sightline.probing.probe import probe
@@ -86,6 +87,7 @@ _HOMES = {
     "probing.look": "Look look",
     "probing.dependence": "Dependence",
     "probing.probe": "probe",
+    "probing.audit": "audit",
     "tasks.classify": "classify classify_batches open_classifier",
     "tasks.describe": "describe",
     "tasks.differences": "differences",
@@ -141,6 +143,7 @@ __all__ = [
     "SlidingWindow",
     "Tokenizer",
     "UnsupportedError",
+    "audit",
     "build",
     "classify",
     "classify_batches",

@@ -11,6 +11,7 @@ import typer
 from typer.exceptions import TyperException
 
 from sightline.app import run, talk
+from sightline.app.audit import audit
 from sightline.app.classify import classify
 from sightline.app.compare import compare
 from sightline.app.evaluate import evaluate
@@ -40,6 +41,7 @@ for verb in (
     run.show,
     look,
     probe,
+    audit,
     tune,
     classify,
     compare,

@@ -93,9 +93,10 @@ def _plan(
     given: Subject, mask: Mask | None, lengths: Sequence[int] | None, seed: int, compiled: bool, training: bool
 ) -> Plan:
     numbers = named_numbers(getattr(given.module, "config", None))
+    view = _view(given, mask, seed)
     plain = Plan(
-        given=_view(given, mask, seed),
-        exact=_view(given, mask, seed),
+        given=view,
+        exact=view,
         expect=mask,
         lengths=(1,),
         numbers=numbers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+Table = tuple[tuple[bool, ...], ...]
 Status = Literal["passed", "failed", "not applicable", "cannot tell"]
 SIGNS: dict[Status, str] = {"passed": "✓", "failed": "✗", "not applicable": "-", "cannot tell": "?"}
 
@@ -17,7 +18,8 @@ class Check:
     status   "passed", "failed", "not applicable" or "cannot tell"; only what was measured beyond doubt passes or fails
     detail   where, how much, and the smallest input that shows it; or why there was nothing to check
     cause    of a failure: the likely bug class (`sightline.probing.causes`)
-    matrix   of a failure that one can see: which output depends on which input, rows of the smallest text that shows it
+    matrix   where one can see it: which output depends on which input, rows of the shortest text that shows it
+    expected which may, if somebody said
     seconds  how long it took
     """
 
@@ -25,7 +27,8 @@ class Check:
     status: Status
     detail: str
     cause: str | None = None
-    matrix: tuple[tuple[bool, ...], ...] | None = None
+    matrix: Table | None = None
+    expected: Table | None = None
     seconds: float = 0.0
 
 

@@ -28,6 +28,7 @@ class Mutant:
     twin     the healthy model that it is compared with
     expect   who should see whom
     steps    whether the model can read piece by piece
+    layers   how many it takes at least until the bug shows
     """
 
     name: str
@@ -36,9 +37,10 @@ class Mutant:
     twin: Parts = HEALTHY
     expect: str = "causal"
     steps: bool = True
+    layers: int = 1
 
     def build(self, seed: int, *, healthy: bool = False) -> Tiny:
-        return Tiny(random_size(seed), self.twin if healthy else self.parts, seed).eval()
+        return Tiny(random_size(seed, self.layers), self.twin if healthy else self.parts, seed).eval()
 
 
 # Who sees whom
@@ -183,7 +185,7 @@ MUTANTS = (
         expect="prefix(4) | causal",
         steps=False,
     ),
-    Mutant(name="padding is NaN", cause=causes.NOT_A_NUMBER, parts=Parts(empty_rows_are_zero=False)),
+    Mutant(name="padding is NaN", cause=causes.NOT_A_NUMBER, parts=Parts(empty_rows_are_zero=False), layers=2),
     Mutant(name="positions count padding", cause=causes.POSITIONS_COUNT_PADDING, parts=Parts(position=padding_counted)),
     Mutant(name="positions ignored", cause=causes.POSITIONS_IGNORED, parts=Parts(position=never_as_given)),
     Mutant(name="token types ignored", cause=causes.TYPES_IGNORED, parts=Parts(reads_types=False)),

@@ -13,7 +13,7 @@ from probing.mutants.network import At
 
 
 def neighbour(x: Tensor, at: At, by: int) -> Tensor:
-    """What stands `by` places before each token, after it where negative; zeros beyond its document, for padding too."""
+    """What stands `by` places before each token, after it where negative; zeros beyond its document or for padding."""
     index = torch.arange(x.shape[1]) - by
     there = index.clamp(0, x.shape[1] - 1)
     known = (index == there) & at.real[:, there] & (at.document[:, there] == at.document)

@@ -34,13 +34,14 @@ class Size:
         return self.heads * self.head_width
 
 
-def random_size(seed: int) -> Size:
+def random_size(seed: int, layers: int = 1) -> Size:
+    """Sizes of a model of so many layers or more."""
     drawn = random.Random(seed)
     return Size(
         vocabulary=drawn.randint(17, 40),
         heads=drawn.choice([1, 2, 3]),
         head_width=drawn.choice([4, 6, 8]),
-        layers=drawn.choice([1, 2, 3]),
+        layers=max(layers, drawn.choice([1, 2, 3])),
     )
 
 

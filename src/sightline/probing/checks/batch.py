@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 
 from sightline.probing import causes
-from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, not_applicable, passed
+from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, not_applicable, passed, showing
 from sightline.probing.checks.profile import leaks_of
 from sightline.probing.checks.rounding import difference
 from sightline.probing.checks.substitute import Seen, substitute
@@ -82,9 +82,6 @@ def _leak(plan: Plan, seen: Seen, leaks: torch.Tensor, side: str) -> Check:
     output, token = (int(place) for place in leaks.nonzero()[0])
     said = f"2 rows of {seen.tokens} tokens, the second padded on the {side}: in the first, output {output}"
     strength = float(seen.strength[output, token])
-    return failed(
-        MATE,
-        f"{said} depends on token {token}, which {plan.expect} hides: it changes by {amount(strength)}",
-        causes.WHEN_PADDED,
-        seen.strength >= plan.exact.rounding.something,
-    )
+    where = f"{said} depends on token {token}, which {plan.expect} hides: it changes by {amount(strength)}"
+    check = failed(MATE, where, causes.WHEN_PADDED)
+    return showing(check, seen.strength >= plan.exact.rounding.something, plan.allowed(seen.tokens))

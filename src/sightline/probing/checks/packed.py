@@ -43,7 +43,7 @@ def documents_are_apart(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     said = (
         f"documents of {SIZES[0]} and {SIZES[1]} tokens in a row: output {output} depends on token {token} of the other"
     )
-    seen = strength >= rounding.something
-    return failed(
-        PACKED, f"{said}: it changes by {amount(most)}", inherited(earlier, LEAKS) or causes.DOCUMENTS_VISIBLE, seen
-    )
+    cause = inherited(earlier, LEAKS) or causes.DOCUMENTS_VISIBLE
+    allowed = plan.allowed(tokens)
+    check = failed(PACKED, f"{said}: it changes by {amount(most)}", cause)
+    return showing(check, strength >= rounding.something, ~apart if allowed is None else allowed & ~apart)

@@ -15,7 +15,7 @@ from torch import Tensor
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
 from sightline.probing.checks.rounding import Rounding
-from sightline.probing.report import Check
+from sightline.probing.report import Check, Table
 from sightline.probing.subject import Inputs, Subject, for_rows
 
 Part = Literal["step", "memory", "kernels"]
@@ -125,10 +125,17 @@ def passed(name: str, detail: str) -> Check:
     return Check(name=name, status="passed", detail=detail)
 
 
-def failed(name: str, detail: str, cause: str | None = None, seen: Tensor | None = None) -> Check:
-    """A failure; `seen` bool (T, T) is the matrix that shows it."""
-    matrix = None if seen is None else tuple(tuple(bool(cell) for cell in row) for row in seen.tolist())
-    return Check(name=name, status="failed", detail=detail, cause=cause, matrix=matrix)
+def failed(name: str, detail: str, cause: str | None = None) -> Check:
+    return Check(name=name, status="failed", detail=detail, cause=cause)
+
+
+def _rows(cells: Tensor | None) -> Table | None:
+    return None if cells is None else tuple(tuple(bool(cell) for cell in row) for row in cells.tolist())
+
+
+def showing(check: Check, seen: Tensor, expected: Tensor | None = None) -> Check:
+    """The check with the matrix that shows it, bool (T, T), and what was expected."""
+    return replace(check, matrix=_rows(seen), expected=_rows(expected))
 
 
 def inherited(earlier: Mapping[str, Check], *names: str) -> str | None:

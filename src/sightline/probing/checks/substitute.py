@@ -36,6 +36,11 @@ class Seen:
     def tokens(self) -> int:
         return len(self.strength)
 
+    @property
+    def whole(self) -> bool:
+        """Whether every place was changed."""
+        return len(self.columns) == self.tokens
+
 
 def places(tokens: int, marks: Sequence[int] = ()) -> Tensor:
     """The places of a text that are changed: all, or a sample with its ends and what stands around the marks."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sightline.probing import causes
 from sightline.probing.checks.gradients import gradients
-from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, inherited, not_applicable, passed
+from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, inherited, not_applicable, passed, showing
 from sightline.probing.checks.profile import kind_of_leak, leaks_of
 from sightline.probing.checks.substitute import Seen, substitute
 from sightline.probing.report import Check
@@ -75,8 +75,8 @@ def _leak(plan: Plan, found: Mapping[int, tuple[Seen, Tensor]], known: str | Non
         f"{', none at ' + ', '.join(map(str, clean)) if clean else ''})"
     )
     cause = known or kind_of_leak(found, least, _in_gradients(plan, bad))
-    whole = len(seen.columns) == seen.tokens
-    return failed(LEAKS, where, cause, seen.strength >= least if whole else None)
+    check = failed(LEAKS, where, cause)
+    return showing(check, seen.strength >= least, plan.allowed(shortest)) if seen.whole else check
 
 
 def _in_gradients(plan: Plan, lengths: list[int]) -> bool | None:
@@ -122,7 +122,7 @@ def hidden_have_no_gradient(plan: Plan, earlier: Mapping[str, Check]) -> Check:
             said = f"at {length} tokens output {output} has a gradient to token {token}, which {plan.expect} hides"
             same = inherited(earlier, ALONE, LEAKS)
             of_largest = f"{amount(float(hidden.max()))} of the largest"
-            return failed(GRADIENT, f"{said}: {of_largest}", same or causes.SOME_LEAK, table > NOTABLE)
+            return failed(GRADIENT, f"{said}: {of_largest}", same or causes.SOME_LEAK)
     if largest > NEGLIGIBLE:
         return cannot_tell(GRADIENT, f"a hidden token has {amount(largest)} of the largest gradient: rounding?")
     return passed(GRADIENT, f"at {' and '.join(map(str, lengths))} tokens, one output and one token at a time")
@@ -144,6 +144,8 @@ def shown_are_seen(plan: Plan, earlier: Mapping[str, Check]) -> Check:
             return cannot_tell(PAST, f"at {length} tokens {name} ones change outputs by {amount(float(found.max()))}")
         cause = causes.NO_PAST if name == "earlier" else causes.FUTURE_HIDDEN
         cause = inherited(earlier, LEAKS) or cause
-        return failed(PAST, f"at {length} tokens no output depends on any {name} one", cause, strength > 0)
-    whole = int((strength[table] >= rounding.something).sum())
-    return passed(PAST, f"at {length} tokens {whole} of {int(table.sum())} such cells depend")
+        check = failed(PAST, f"at {length} tokens no output depends on any {name} one", cause)
+        return showing(check, strength >= rounding.something, plan.allowed(length))
+    seen = strength >= rounding.something
+    said = f"at {length} tokens {int(seen[table].sum())} of {int(table.sum())} such cells depend"
+    return showing(passed(PAST, said), seen, plan.allowed(length))
