@@ -18,9 +18,10 @@ from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Causal
 from sightline.errors import CheckpointError, InputError
 from sightline.pages.markup import section
+from sightline.pages.shell import resource
 from sightline.probing.draw import KINDS, SHADES, SIGNS, Matrix, label, meanings
 from sightline.probing.draw_page import page
-from sightline.probing.draw_png import drawable, png, write_png
+from sightline.probing.draw_png import BLUES, LEAK, MISSING, UNSURE, drawable, png, write_png
 from sightline.probing.draw_svg import FEW, drawn
 
 HOSTILE = "</script><img src=x onerror=alert(1)>"
@@ -167,3 +168,10 @@ def test_white_space_can_be_seen() -> None:
         "\u2028",
         "\ufffd",
     ]
+
+
+def test_pages_and_pictures_have_the_same_colours() -> None:
+    light = resource("sightline.probing", "draw.css").split("@media", 1)[0]
+    assert tuple(re.findall(r"--sees-\d: (#\w+);", light)) == BLUES
+    for name, colour in (("leak", LEAK), ("missing", MISSING), ("unsure", UNSURE)):
+        assert f"--{name}: {colour};" in light

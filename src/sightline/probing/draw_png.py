@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BLUES = ("#c9dcf0", "#9dc0e4", "#6a9fd4", "#3a7bbb", "#16538f")  # by shade, the weakest first
+BLUES = ("#c9dcf0", "#9dc0e4", "#6a9fd4", "#3373b3", "#16538f")  # by shade, the weakest first
 LEAK, MISSING, UNSURE, DOT = "#d9650f", "#8a2f63", "#d8d4cb", "#c9c5bc"
 INK, SOFT, PAPER = "#1d2126", "#5a6169", "#ffffff"
 DPI = 150
