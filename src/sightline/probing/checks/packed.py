@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import torch
 
 from sightline.probing import causes
-from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, inherited, not_applicable, passed
+from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, inherited, not_applicable, passed, showing
 from sightline.probing.checks.substitute import substitute
 from sightline.probing.checks.visibility import LEAKS
 from sightline.probing.report import Check

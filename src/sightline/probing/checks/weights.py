@@ -102,18 +102,18 @@ def _reloaded(module: nn.Module | None) -> nn.Module:
 
 
 def tied_is_one(plan: Plan, earlier: Mapping[str, Check]) -> Check:
-    """Matrices that hold the same numbers are one tensor, so that training cannot part them."""
+    """A matrix that holds the embedding's numbers is the embedding, so that training cannot part them."""
     module = plan.subject.module
     if module is None:
         return not_applicable(TIED, "a function has no weights of its own")
     shared = _shared(module)
-    copies = _copies(module)
+    copies = _copies(module, plan.subject.embedding)
     if copies:
         one, other = copies[0]
         said = f"{one!r} and {other!r} hold the same numbers in two tensors"
         return failed(TIED, said + (f", and {len(copies) - 1} more pairs" if copies[1:] else ""), causes.NOT_TIED)
     if not shared:
-        return not_applicable(TIED, "no two weights are one tensor, or hold the same numbers")
+        return not_applicable(TIED, "no two weights are one tensor, and none holds the embedding's numbers")
     return passed(TIED, f"{' = '.join(map(repr, shared[0]))}: one tensor")
 
 
@@ -125,18 +125,18 @@ def _shared(module: nn.Module) -> list[tuple[str, ...]]:
     return [tuple(each) for each in names.values() if len(each) > 1]
 
 
-def _copies(module: nn.Module) -> list[tuple[str, str]]:
-    """Pairs of matrices that are two tensors with the same numbers, drawn at random by the look of them."""
-    by_print: dict[tuple[object, ...], list[tuple[str, Tensor]]] = {}
-    for name, weight in module.named_parameters():
-        if weight.dim() >= 2 and weight.numel() >= 16 and not weight.is_meta:
-            edges = weight.detach().flatten()[:: max(1, weight.numel() // 16)][:16].tolist()
-            if len(set(edges)) > 4:  # no zeros, no ones
-                by_print.setdefault((tuple(weight.shape), *edges), []).append((name, weight))
+def _copies(module: nn.Module, embedding: nn.Module | None) -> list[tuple[str, str]]:
+    """Matrices that hold the embedding's numbers in a tensor of their own: its name first.
+
+    Other equal matrices prove nothing: layers often begin as copies of one.
+    """
+    own = None if embedding is None else next(embedding.parameters(), None)
+    if own is None or own.dim() != 2 or len(own) < 2 or bool((own == own[0]).all()):
+        return []
+    weights = dict(module.named_parameters())
+    name = next((each for each, weight in weights.items() if weight is own), "")
     return [
         (name, other)
-        for group in by_print.values()
-        for index, (name, weight) in enumerate(group)
-        for other, twin in group[index + 1 :]
-        if weight.data_ptr() != twin.data_ptr() and torch.equal(weight, twin)
+        for other, weight in weights.items()
+        if weight is not own and weight.shape == own.shape and torch.equal(weight, own)
     ]
