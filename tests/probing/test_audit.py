@@ -1,0 +1,188 @@
+"""The audit: every family of ours passes it, it leaves models as they were, and it says what it cannot tell."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import sightline as sl
+from contract.families import FAMILIES, LOCAL_FIRST, tiny
+from probing.mutants.mixers import Dropout
+from probing.mutants.network import Parts, Tiny, causal, random_size
+from sightline.errors import ConfigError, InputError
+from sightline.probing import causes
+from sightline.probing.audit import audit
+from sightline.probing.audit_page import render
+from sightline.probing.checks.battery import CHECKS
+from sightline.probing.checks.numbers import named_numbers, telling_lengths
+from sightline.probing.checks.plan import Plan, View
+from sightline.probing.checks.rounding import find_rounding
+from sightline.probing.subject import subject
+
+SHORT = (1, 2, 3, 8)
+NAMES = [name for name, _ in CHECKS]
+
+
+@pytest.mark.parametrize("mask", [None, "causal", "prefix(3) | causal"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_our_families_pass(family: str, mask: str | None) -> None:
+    model = tiny(family, dtype=torch.float32, **LOCAL_FIRST.get(family, {}))
+    model = model if mask is None else model.with_mask(sl.Mask.parse(mask))
+    report = audit(model, lengths=(*SHORT, 17))
+    assert report.ok and report.said_by == "model" and report.expect == str(model.mask), str(report)
+    assert not [check for check in report.checks if check.status == "cannot tell"], str(report)
+    assert [check.name for check in report.checks] == NAMES
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_mask_that_is_not_the_models_own_is_a_leak_or_is_missed(family: str) -> None:
+    model = tiny(family)
+    wrong = "causal" if family == "bert" else "bidirectional"
+    report = audit(model, expect=wrong, lengths=SHORT)
+    found = {check.name: check.cause for check in report.failed}
+    if family == "bert":
+        assert found["nobody sees what is hidden"] == causes.NO_MASK
+    else:
+        assert found == {"what should be seen is seen": causes.FUTURE_HIDDEN}
+
+
+def model_of(**parts: object) -> Tiny:
+    return Tiny(random_size(1), Parts(**parts), 1)  # type: ignore[arg-type]
+
+
+def test_training_mode_is_named() -> None:
+    report = audit(model_of(mixer=lambda width: Dropout(width, always=False)), expect="causal", lengths=SHORT)
+    assert [check.cause for check in report.failed] == [causes.TRAINING_MODE]
+    assert audit(model_of(), expect="causal", lengths=SHORT).ok  # in training mode too, but nothing drops
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = model_of(mixer=lambda width: Dropout(width, always=False))
+    model.layers[0].eval()
+    model.tokens.weight.requires_grad_(False)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [each.training for each in model.modules()]
+    drawn = torch.get_rng_state()
+    audit(model, expect="causal", lengths=SHORT)
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert [each.training for each in model.modules()] == modes
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    assert not model.tokens.weight.requires_grad and not any(each._forward_hooks for each in model.modules())
+    assert not any(weight.grad is not None for weight in model.parameters())
+
+
+def test_the_model_is_left_as_it_was_where_it_fails() -> None:
+    class Failing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(9, 4)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            if len(ids) > 5:
+                raise RuntimeError("too many rows")
+            return self.embedding(ids).cumsum(1)
+
+    model = Failing()
+    report = audit(model, expect="causal", lengths=SHORT)
+    stopped = [check for check in report.checks if check.status == "cannot tell"]
+    assert report.ok and all("too many rows" in check.detail for check in stopped) and stopped
+    assert model.training
+
+
+def test_a_function_is_audited() -> None:
+    table = torch.randn(11, 5, dtype=torch.float64)
+    report = audit(lambda ids: table[ids].cumsum(1), expect="causal", vocabulary=11)
+    assert report.ok and report.check("nobody sees what is hidden").status == "passed"
+    assert report.check("saved = loaded").status == "not applicable"
+    leaking = audit(lambda ids: table[ids].flip(1).cumsum(1).flip(1), expect="causal", vocabulary=11)
+    assert leaking.failed[0].cause == causes.INVERTED
+
+
+def test_nothing_is_called_a_leak_where_nobody_said_who_should_see_whom() -> None:
+    report = audit(model_of(), lengths=SHORT)
+    check = report.check("nobody sees what is hidden")
+    assert check.status == "not applicable" and "nobody sees what comes later" in check.detail
+    assert report.expect is None and report.said_by == "measured"
+
+
+def test_what_is_between_rounding_and_dependence_is_left_open() -> None:
+    """A leak as small as rounding: nobody is accused and nobody acquitted."""
+
+    class Whispering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model_of()
+
+        def forward(self, ids: Tensor) -> Tensor:
+            logits = self.inner(ids).logits
+            return logits + 5e-14 * logits.sum(1, keepdim=True)
+
+    report = audit(Whispering().double(), expect="causal", lengths=(8,))
+    assert report.check("nobody sees what is hidden").status == "cannot tell"
+    assert report.ok
+
+
+def test_rounding_is_found_in_its_own_unit() -> None:
+    model, ids = model_of().eval(), torch.tensor([[1, 2, 3]])
+    fine, coarse = (find_rounding(subject(each), ids, {}) for each in (model.double(), model_of()))
+    assert fine.nothing < 1e-11 < 1e-7 < coarse.nothing < 1e-3
+    assert (fine.digits, coarse.digits) == (torch.float64, torch.float32)
+
+    class Inside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model_of().double()
+
+        def forward(self, ids: Tensor) -> Tensor:
+            return self.inner(ids).logits.float().softmax(-1).double()
+
+    assert find_rounding(subject(Inside()), ids, {}).digits == torch.float32
+    assert fine.tell(fine.nothing) == "same" and fine.tell(fine.something) == "different"
+    assert fine.tell(2 * fine.nothing) == "unclear" and fine.tell(float("inf")) == "different"
+
+
+def test_lengths_stand_around_what_a_configuration_names() -> None:
+    numbers = named_numbers(
+        {"sliding_window": 9, "text": {"block_size": [4, 16], "hidden": 64}, "name": "x", "n": True}
+    )
+    assert numbers == {"sliding_window": 9, "text.block_size": 16, "text.hidden": 64}
+    assert telling_lengths(numbers) == [8, 9, 10, 15, 16, 17]
+    assert {127, 128, 129, 200} <= set(telling_lengths({"max_position_embeddings": 200}))
+    windowed = tiny("modernbert", window=5, dtype=torch.float32)
+    assert {4, 5, 6} <= set(audit(windowed).lengths)
+
+
+def test_a_plan_closes_the_mask_over_any_number_of_layers() -> None:
+    made = subject(model_of())
+    view = View(subject=made, rounding=find_rounding(made, torch.tensor([[1, 2, 3]]), {}))
+    plan = Plan(given=view, exact=view, expect=sl.Causal() & sl.SlidingWindow(2), lengths=(6,), numbers={})
+    allowed = plan.allowed(6)
+    assert allowed is not None and torch.equal(allowed, torch.ones(6, 6, dtype=torch.bool).tril())
+    assert plan.looks_back() and not replace(plan, expect=sl.Bidirectional()).looks_back()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "said"),
+    [
+        ({"expect": "causl"}, ConfigError, "causal"),
+        ({"expect": 3}, ConfigError, "is no mask"),
+        ({"lengths": [0]}, ConfigError, "1 or more"),
+        ({"lengths": [200]}, InputError, "takes no text"),
+    ],
+)
+def test_wrong_use_is_said(arguments: dict[str, object], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        audit(model_of(), **arguments)  # type: ignore[arg-type]
+
+
+def test_a_report_can_be_printed_kept_and_looked_at() -> None:
+    report = audit(model_of(sees=lambda query, key, layer: causal(query, key, layer) | True), "causal", lengths=SHORT)
+    kept = json.loads(json.dumps(report.as_dict()))
+    assert kept["ok"] is False and kept["checks"][0]["name"] == NAMES[0]
+    assert f"likely: {causes.NO_MASK}" in str(report)
+    page = render(report)
+    assert causes.NO_MASK in page and page.count("<svg") >= 1
+    with pytest.raises(KeyError, match="no check is called"):
+        report.check("nothing")
