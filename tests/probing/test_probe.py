@@ -254,6 +254,20 @@ def test_a_function_is_measured_by_substitution_alone() -> None:
         measure(lambda ids: model(ids).logits, vocabulary=subjects.VOCABULARY, method="gradient")
 
 
+def test_what_a_model_changes_in_place_accuses_nobody() -> None:
+    class InPlace(subjects.Averaging):
+        def forward(self, ids: Tensor) -> Tensor:
+            x = self.tokens(ids)
+            x *= 3
+            made = x + torch.tanh(self.mix(x.cumsum(1)))
+            ids.fill_(0)
+            return made
+
+    ids = IDS.clone()
+    found = measure(InPlace(), ids, expect="causal")
+    assert found.ok and set(found.strength) == {"substitution", "gradient"} and torch.equal(ids, IDS)
+
+
 def test_a_leak_of_one_token_at_one_place_is_found() -> None:
     class Leaks(subjects.Averaging):
         def forward(self, ids: Tensor) -> Tensor:

@@ -33,20 +33,39 @@ class Reader:
         return self.module.embedding_dim
 
 
+def _are(given: tuple[Any, ...], ids: Tensor, swapped: bool) -> bool:
+    """Whether an embedding was given exactly these ids."""
+    told = given[0] if given and isinstance(given[0], Tensor) else None
+    if told is None or told.numel() != ids.numel():
+        return False
+    return torch.equal(told.reshape(-1), (ids.T if swapped else ids).reshape(-1))
+
+
+def _told_by_ids(made: Tensor, ids: Tensor, swapped: bool) -> bool:
+    """Whether vectors are those of ids (B, T): one for each, and alike where the ids are.
+
+    Embeddings of positions are not, though some are given the ids, for their shape.
+    """
+    if made.dim() < 2 or made.shape[:-1].numel() != ids.numel():
+        return False
+    own = (ids.T if swapped else ids).reshape(-1)
+    vectors = made.reshape(len(own), -1)
+    first = (own[:, None] == own[None]).int().argmax(1)  # where each id stands for the first time
+    return torch.equal(vectors, vectors[first])
+
+
 def find_readers(module: nn.Module, ids: Tensor, run: Callable[[Tensor], object]) -> tuple[Reader, ...]:
     """The embeddings that `run(ids)` calls with the ids (B, T), in the order of their calls.
 
-    ids  such as nothing else in the model looks like: neither positions nor all the same
+    ids  such as nothing else in the model looks like: neither positions nor all the same; some stand in several places
     """
     found: dict[int, Reader] = {}
 
-    def look(embedding: nn.Module, given: tuple[Any, ...], output: object) -> None:
-        if not isinstance(embedding, nn.Embedding) or not given or not isinstance(given[0], Tensor):
-            return
-        if given[0].numel() == ids.numel() and torch.equal(given[0].reshape(-1), ids.reshape(-1)):
-            found.setdefault(id(embedding), Reader(embedding, swapped=False))
-        elif given[0].shape == ids.T.shape and torch.equal(given[0], ids.T):
-            found.setdefault(id(embedding), Reader(embedding, swapped=True))
+    def look(embedding: nn.Module, given: tuple[Any, ...], made: object) -> None:
+        if isinstance(embedding, nn.Embedding) and isinstance(made, Tensor):
+            for swapped in (False, True):
+                if _are(given, ids, swapped) and _told_by_ids(made, ids, swapped):
+                    found.setdefault(id(embedding), Reader(embedding, swapped=swapped))
 
     handles = [each.register_forward_hook(look) for each in module.modules() if isinstance(each, nn.Embedding)]
     try:
@@ -66,14 +85,6 @@ def _hooked(readers: Sequence[Reader], hook_for: Callable[[int, Reader], Any]) -
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _are(given: tuple[Any, ...], ids: Tensor, swapped: bool) -> bool:
-    """Whether an embedding was given exactly these ids."""
-    told = given[0] if given and isinstance(given[0], Tensor) else None
-    if told is None or told.numel() != ids.numel():
-        return False
-    return torch.equal(told.reshape(-1), (ids.T if swapped else ids).reshape(-1))
 
 
 def vectors_of(readers: Sequence[Reader], ids: Tensor, run: Callable[[Tensor], object]) -> Tensor:
@@ -105,7 +116,7 @@ def instead(readers: Sequence[Reader], ids: Tensor, vectors: Tensor) -> Iterator
             if not _are(given, ids, reader.swapped):
                 return None
             own = parts[index].transpose(0, 1) if reader.swapped else parts[index]
-            return own.reshape(made.shape).to(made.dtype)
+            return own.reshape(made.shape).to(made.dtype).clone()  # some models go on to change it in place
 
         return replace
 

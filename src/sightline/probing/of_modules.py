@@ -70,11 +70,11 @@ def with_vectors(run: Run, readers: tuple[Reader, ...], filler: int, device: tor
             if name != "input_ids"
         }
         if not tokens.is_floating_point():
-            return run(tokens.to(device), named)
+            return run(tokens.to(device).clone(), named)  # some models change what they are given, in place
         ids = torch.full(tokens.shape[:2], filler) if "input_ids" not in inputs else inputs["input_ids"]
         ids = ids.to(device).expand(len(tokens), -1)
         with instead(readers, ids, tokens.to(device)):
-            return run(ids, named)
+            return run(ids.clone(), named)
 
     return run_either
 
@@ -99,7 +99,7 @@ def vectors_by(readers: tuple[Reader, ...], run: Run) -> Callable[[Tensor], Tens
     """What the embeddings make of ids, as a function of them."""
 
     def vectors(ids: Tensor) -> Tensor:
-        return vectors_of(readers, ids.to(readers[0].module.weight.device), lambda ids: run(ids, {}))
+        return vectors_of(readers, ids.to(readers[0].module.weight.device), lambda ids: run(ids.clone(), {}))
 
     return vectors
 
@@ -114,7 +114,7 @@ def of_module(module: nn.Module, vocabulary: int | None, output: str) -> Subject
 
     with untouched(module, seed=0), torch.no_grad():
         module.eval()
-        readers, ids = first_look(name, module, lambda ids: run(ids, {}), vocabulary)
+        readers, ids = first_look(name, module, lambda ids: run(ids.clone(), {}), vocabulary)
         count = check_vocabulary(name, vocabulary, readers)
         call = reading(with_vectors(run, readers, int(ids[0, 0]), _device(module)), output)
         call(ids, {})  # which says what is wrong with the result
@@ -139,7 +139,7 @@ def of_function(function: Any, vocabulary: int | None, output: str) -> Subject:
     names = named_inputs(function)
 
     def run(ids: Tensor, inputs: Inputs) -> object:
-        return function(ids, **for_rows(inputs, len(ids)))
+        return function(ids.clone(), **for_rows(inputs, len(ids)))
 
     return Subject(
         name=name, call=reading(run, output), vocabulary=vocabulary, accepts=frozenset(names[1:]) & frozenset(KNOWN)

@@ -158,7 +158,7 @@ def of_transformers(module: nn.Module, vocabulary: int | None, output: str, kern
 
     with untouched(module, seed=0), torch.no_grad():
         module.eval()
-        readers, ids = first_look(name, module, lambda ids: run(ids, {}), stated)
+        readers, ids = first_look(name, module, lambda ids: run(ids.clone(), {}), stated)
         count = check_vocabulary(name, stated, readers)
         either = with_vectors(run, readers, int(ids[0, 0]), ids.device)
         call = reading(either, output)
