@@ -65,7 +65,7 @@ def with_vectors(run: Run, readers: tuple[Reader, ...], filler: int, device: tor
 
     def run_either(tokens: Tensor, inputs: Inputs) -> object:
         named = {
-            name: value.to(device) if isinstance(value, Tensor) else value  # what is no tensor is a state
+            name: value.to(device).clone() if isinstance(value, Tensor) else value  # what is no tensor is a state
             for name, value in for_rows(inputs, len(tokens)).items()
             if name != "input_ids"
         }
