@@ -58,6 +58,7 @@ CACHE_POSITIONS: Final = (
 CACHE_FORGETS_PADDING: Final = "the cache forgets what was padding, and later tokens attend to it"
 SEGMENTS_REVERSED: Final = "earlier segments are remembered in the wrong order"
 OVERWRITTEN: Final = "a full cache overwrites what the tokens of the same call still have to read"
+CACHE_PIECES: Final = "with a cache, several new tokens at once are not read as one after another are"
 CACHE_WRONG: Final = "what is remembered is not what is computed without a cache"
 MASK_DROPPED: Final = "generation drops the attention mask"
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sightline.probing import causes
 from sightline.probing.checks.batch import MATE
-from sightline.probing.checks.padding import CONTENT
+from sightline.probing.checks.padding import CONTENT, LEFT
 from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, failed, inherited, not_applicable, passed
 from sightline.probing.checks.rounding import difference
 from sightline.probing.checks.visibility import ALONE, LEAKS
@@ -99,11 +99,11 @@ def _cause(plan: Plan, view: View, whole: Tensor, ids: Tensor) -> str:
     if all(first == 2 * size for size, first in off.items() if size > 1 or first is not None):
         return causes.SEGMENTS_REVERSED
     if any(off.get(size) == size for size in sizes[:2]):
-        return _at_once(plan, view, ids)
+        return _at_once(plan, view, ids, off[1] is None)
     return causes.OVERWRITTEN if any(first is not None for first in off.values()) else causes.CACHE_WRONG
 
 
-def _at_once(plan: Plan, view: View, ids: Tensor) -> str:
+def _at_once(plan: Plan, view: View, ids: Tensor, one_by_one: bool) -> str:
     """The cause where the second piece is wrong already: does it see ahead, or not back?"""
     piece = max(2, min(4, ids.shape[1] // 3))
     row, least = ids[:1, : 2 * piece], view.rounding.something
@@ -120,7 +120,7 @@ def _at_once(plan: Plan, view: View, ids: Tensor) -> str:
     late = [place for place in range(1, piece) if bool(moved[place])]
     if late and bool((second[late, 0] < least).all()):
         return causes.TOP_LEFT
-    return causes.CACHE_POSITIONS
+    return causes.CACHE_PIECES if one_by_one else causes.CACHE_POSITIONS
 
 
 def unequal_prompts(plan: Plan, earlier: Mapping[str, Check]) -> Check:
@@ -151,7 +151,7 @@ def unequal_prompts(plan: Plan, earlier: Mapping[str, Check]) -> Check:
         if view.rounding.tell(float(apart.max())) == "different":
             said = f"prompts of {lengths[0]} and {lengths[1]} tokens, padded on the left, then {grown} more: row {row},"
             more = f"{said} new token {int(apart.argmax())} is {amount(float(apart.max()))} off"
-            known = inherited(earlier, ALONE, MATE, CONTENT)
+            known = inherited(earlier, ALONE, MATE, CONTENT, LEFT if positions is None else ALONE)
             return failed(UNEQUAL, more, known or _cause_of_unequal(plan, view, whole, mask, widest, positions))
     if view.rounding.tell(worst) == "unclear":
         return cannot_tell(UNEQUAL, f"rows differ by {amount(worst)} from the same alone: rounding?")
@@ -187,4 +187,4 @@ def _cause_of_unequal(
     one, two = (_grow(view, each, mask, prompt, positions)[0, prompt:] for each in (ids, other))
     if view.rounding.tell(float(difference(one, two).max())) == "different":
         return causes.CACHE_FORGETS_PADDING
-    return causes.POSITIONS_COUNT_PADDING if positions is None else causes.CACHE_POSITIONS
+    return causes.CACHE_WRONG if positions is None else causes.CACHE_POSITIONS

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sightline.errors import SightlineError
 from sightline.probing import causes
-from sightline.probing.checks.plan import Plan, amount, failed, not_applicable, passed
+from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, not_applicable, passed
 from sightline.probing.checks.rounding import difference
 from sightline.probing.report import Check
 
@@ -35,14 +35,18 @@ def types_matter(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     plain = plan.exact.run(ids, plan.inputs(tokens))
     zeros, later = torch.zeros_like(ids), (torch.arange(tokens)[None] >= tokens // 2).long()
     apart = _apart(plan, ids, plain, "token_type_ids", zeros)
-    if plan.exact.rounding.tell(apart) != "same":
+    if plan.exact.rounding.tell(apart) == "unclear":
+        return cannot_tell(TYPES, f"types of 0 change outputs by {amount(apart)}: rounding?")
+    if plan.exact.rounding.tell(apart) == "different":
         said = f"{tokens} tokens with types of 0 differ by {amount(apart)} from the same without types"
         return failed(TYPES, said, causes.TYPES_DEFAULT)
     try:
         moved = _apart(plan, ids, plain, "token_type_ids", later)
     except (SightlineError, IndexError, RuntimeError):
         return not_applicable(TYPES, "it has one token type only")
-    if plan.exact.rounding.tell(moved) != "different":
+    if plan.exact.rounding.tell(moved) == "unclear":
+        return cannot_tell(TYPES, f"types of 0 and 1 change outputs by {amount(moved)}: rounding?")
+    if plan.exact.rounding.tell(moved) == "same":
         said = f"types of 0 and 1 give what no types give, within {amount(moved)}, on {tokens} tokens"
         return failed(TYPES, said, causes.TYPES_IGNORED)
     return passed(TYPES, f"{tokens} tokens: types of 0 change nothing, of 1 {amount(moved)}")
@@ -60,10 +64,14 @@ def positions_matter(plan: Plan, earlier: Mapping[str, Check]) -> Check:
         for offset in OFFSETS:
             if plan.exact.rounding.tell(_apart(plan, ids, plain, "position_ids", places + offset)) == "same":
                 return passed(POSITIONS, f"positions count from {offset}, not from 0")
+        if plan.exact.rounding.tell(apart) == "unclear":
+            return cannot_tell(POSITIONS, f"positions 0, 1, 2, … change outputs by {amount(apart)}: rounding?")
         said = f"{tokens} tokens at positions 0, 1, 2, … differ by {amount(apart)} from the same without positions"
         return failed(POSITIONS, said, causes.POSITIONS_DEFAULT)
     moved = _apart(plan, ids, plain, "position_ids", 2 * places)
-    if plan.exact.rounding.tell(moved) != "different":
+    if plan.exact.rounding.tell(moved) == "unclear":
+        return cannot_tell(POSITIONS, f"positions 0, 2, 4, … change outputs by {amount(moved)}: rounding?")
+    if plan.exact.rounding.tell(moved) == "same":
         said = f"{tokens} tokens at positions 0, 2, 4, … give what they give at 0, 1, 2, …, within {amount(moved)}"
         return failed(POSITIONS, said, causes.POSITIONS_IGNORED)
     return passed(POSITIONS, f"{tokens} tokens: 0, 1, 2, … change nothing, 0, 2, 4, … {amount(moved)}")
