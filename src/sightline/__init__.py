@@ -45,8 +45,11 @@ if TYPE_CHECKING:
     from sightline.model.output import Output
     from sightline.probing.audit import audit
     from sightline.probing.dependence import Dependence
+    from sightline.probing.explain import explain
+    from sightline.probing.explanation import Explanation
     from sightline.probing.look import Look, look
     from sightline.probing.probe import probe
+    from sightline.probing.run import Run
     from sightline.tasks.classify import classify, classify_batches, open_classifier
     from sightline.tasks.describe import describe
     from sightline.tasks.differences import differences
@@ -86,6 +89,9 @@ _HOMES = {
     "model.output": "Output",
     "probing.look": "Look look",
     "probing.dependence": "Dependence",
+    "probing.explain": "explain",
+    "probing.explanation": "Explanation",
+    "probing.run": "Run",
     "probing.probe": "probe",
     "probing.audit": "audit",
     "tasks.classify": "classify classify_batches open_classifier",
@@ -121,6 +127,7 @@ __all__ = [
     "Corpus",
     "Dependence",
     "Examples",
+    "Explanation",
     "FinetuneConfig",
     "InputError",
     "KeyValueCache",
@@ -135,6 +142,7 @@ __all__ = [
     "Prefix",
     "PrepareConfig",
     "Recipe",
+    "Run",
     "SameDocument",
     "Score",
     "Scores",
@@ -154,6 +162,7 @@ __all__ = [
     "embed_batches",
     "embed_word",
     "evaluate",
+    "explain",
     "fill",
     "finetune",
     "generate",
