@@ -48,6 +48,27 @@ def test_another_mask_is_looked_through(models: dict[str, str], capsys: pytest.C
     assert "   3 " not in capsys.readouterr().out.split("gpt2 under")[1]
 
 
+def test_a_function_of_the_users_may_return_the_model(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = """
+import torch
+
+def make():
+    torch.manual_seed(0)
+    table = torch.randn(9, 4)
+    return lambda ids: table[ids].flip(1).cumsum(1).flip(1)
+"""
+    (tmp_path / "mymodels_probed.py").write_text(source)
+    monkeypatch.chdir(tmp_path)
+    given = ["probe", "mymodels_probed:make", "--ids", "1,2,3,4"]
+    assert main([*given, "--vocabulary", "9", "--expect", "causal", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert {(pair["output"], pair["input"]) for pair in found["leaks"]} == {(i, j) for j in range(4) for i in range(j)}
+    assert main(given) == 2
+    assert "pass vocabulary" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -55,6 +76,7 @@ def test_another_mask_is_looked_through(models: dict[str, str], capsys: pytest.C
         (["--method", "guess"], "method='guess'"),
         (["--past", "99"], "past=99"),
         (["--state", "dream"], "state='dream'"),
+        (["--ids", "1,2"], "leave one out"),
     ],
 )
 def test_wrong_use_is_one_line(

@@ -10,13 +10,9 @@ from typer import Option
 
 from sightline.app import talk
 from sightline.app.opening import open_any
-from sightline.app.options import Device, Dtype, Json, MaskText, Revision
+from sightline.app.options import AnyModel, Device, Dtype, Json, MaskText, Revision
 from sightline.app.probe import Expected
 from sightline.errors import ConfigError
-
-AnyModel = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or module:function that returns a model.")
-]
 
 
 def _lengths(text: str | None) -> list[int] | None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sightline.model.model import Model
 
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="A folder, or a name on the hub: bert-base-uncased.")]
+AnyModel = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or module:function that returns a model.")
+]
 Text = Annotated[str | None, typer.Argument(metavar="TEXT", help="The text; without it, or for -, stdin is read.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")]

@@ -9,22 +9,33 @@ import typer
 from typer import Option
 
 from sightline.app import talk
-from sightline.app.options import Device, Dtype, Json, MaskText, ModelName, Revision, Text, open_model, text_or_stdin
+from sightline.app.opening import open_any
+from sightline.app.options import AnyModel, Device, Dtype, Json, MaskText, Revision, Text, text_or_stdin
+from sightline.errors import ConfigError
 
 Expected = Annotated[
     str | None, Option("--expect", help="Who should see whom: causal, bidirectional. Default: the model's mask.")
 ]
 
 
+def _ids(text: str) -> list[int]:
+    try:
+        return [int(each) for each in text.replace(",", " ").split()]
+    except ValueError:
+        raise ConfigError(f"--ids {text!r} are no whole numbers; write them as in 5,6,7") from None
+
+
 def probe(
-    model: ModelName,
+    model: AnyModel,
     text: Text = None,
+    ids: Annotated[str | None, Option(help="Token ids in place of a text: 5,6,7.")] = None,
     expect: Expected = None,
     method: Annotated[str, Option(help="both, substitution or gradient: each alone misses something.")] = "both",
     past: Annotated[int, Option(help="So many first tokens are read in an earlier call, through a cache.")] = 0,
     state: Annotated[str, Option(help="What goes from call to call: cache, or memory (hidden states).")] = "cache",
     png: Annotated[Path | None, Option(help="A file for the picture.")] = None,
     html: Annotated[Path | None, Option(help="A file for a page that shows everything.")] = None,
+    vocabulary: Annotated[int | None, Option(help="How many token ids there are, if nothing tells.")] = None,
     seed: Annotated[int, Option(help="Of the tokens and vectors that take others' places.")] = 0,
     json: Json = False,
     mask: MaskText = None,
@@ -38,15 +49,28 @@ def probe(
 
     **sightline probe bert-base-uncased "The keys to the cabinet" --mask causal --expect causal**
 
+    **sightline probe mymodels:make --ids 5,6,7,8 --expect causal --json**
+
     The exit code is 1 where there are leaks, else 0.
     """
     from sightline.probing.probe import probe as measure
     from sightline.probing.probe_page import write_page, write_picture
 
-    text = text_or_stdin(text)
-    loaded = open_model(model, revision, device, dtype, mask)
+    if ids is not None and text is not None:
+        raise ConfigError("a text and --ids both say what is read; leave one out")
+    given = text_or_stdin(text) if ids is None else _ids(ids)
+    opened = open_any(model, revision, device, dtype, mask)
     with talk.busy("Probing"):
-        found = measure(loaded, text, expect=expect, method=method, past=past, state=state, seed=seed)  # type: ignore[arg-type]  # checked where they are read
+        found = measure(
+            opened,
+            given,
+            expect=expect,
+            method=method,  # type: ignore[arg-type]  # checked where it is read, as the state is
+            past=past,
+            state=state,  # type: ignore[arg-type]
+            vocabulary=vocabulary,
+            seed=seed,
+        )
     for path, write in ((png, write_picture), (html, write_page)):
         if path is not None:
             write(found, path)
