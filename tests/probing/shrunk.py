@@ -57,6 +57,11 @@ RULES: tuple[tuple[str, int], ...] = (  # the first that is found in a name deci
 CAUSAL = {"is_decoder": True, "use_cache": True, "causal": True, "is_encoder_decoder": False}
 """What configurations of encoders say when they shall read from left to right."""
 UNTOUCHED = {"model_type", "architectures", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}
+REASONS = {
+    "xlnet": "it reads both sides unless an order is given (perm_mask), as its paper means it",
+    "xlm": "its configuration says causal=False unless told otherwise",
+}
+"""Type → the reason why a later token may be seen."""
 LARGE = 64  # a whole number that no rule knows is left as it is up to here
 
 

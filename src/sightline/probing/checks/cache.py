@@ -100,7 +100,8 @@ def _cause(plan: Plan, view: View, whole: Tensor, ids: Tensor) -> str:
         return causes.SEGMENTS_REVERSED
     if any(off.get(size) == size for size in sizes[:2]):
         return _at_once(plan, view, ids, off[1] is None)
-    return causes.OVERWRITTEN if any(first is not None for first in off.values()) else causes.CACHE_WRONG
+    late = off[1] is None and any(first is not None for first in off.values())
+    return causes.OVERWRITTEN if late else causes.CACHE_WRONG
 
 
 def _at_once(plan: Plan, view: View, ids: Tensor, one_by_one: bool) -> str:

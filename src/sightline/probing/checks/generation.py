@@ -26,8 +26,6 @@ def writing_ignores_padding(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     write = getattr(module, "generate", None)
     if not callable(write) or not callable(getattr(module, "prepare_inputs_for_generation", None)):
         return not_applicable(WRITES, "it has no generate of its own")
-    if plan.longest < TOKENS + PLACES + NEW or "decoder_input_ids" in plan.subject.accepts:
-        return not_applicable(WRITES, "it takes too few tokens")
     ids = plan.draw(1, TOKENS, salt=18)
     mask = torch.cat([torch.zeros(1, PLACES, dtype=torch.long), torch.ones_like(ids)], 1)
     try:
