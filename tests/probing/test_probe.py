@@ -200,10 +200,57 @@ class Rounds(subjects.Averaging):
 def test_rounding_is_no_dependence() -> None:
     found = measure(Rounds(), expect="causal")
     assert found.ok and 0 < found.gap.nothing < 1e-12 < found.gap.something and found.gap.refined > 10
+    assert f"{found.gap.refined} cells were decided in float64" in str(found)
+
+
+def test_without_float64_a_gap_decides_and_without_a_gap_nobody_is_accused() -> None:
     model = Rounds()
-    blind = measure(lambda ids: model(ids), vocabulary=subjects.VOCABULARY, expect="causal")
-    assert blind.status == "cannot tell" and not blind.leaks and not blind.ok, "without float64 nobody is accused"
-    assert "cannot tell" in blind.verdict() and blind.matrix().count("unsure") == int(blind.unsure.sum())
+    by_company = measure(lambda ids: model(ids), vocabulary=subjects.VOCABULARY, expect="causal")
+    assert by_company.ok and 0 < by_company.gap.nothing < 1e-4 < by_company.gap.something
+
+    plain = subjects.Averaging()
+
+    def faint(ids: Tensor) -> Tensor:
+        x = plain(ids).detach()
+        x[:, 2] += 1e-6 * plain.tokens(ids[:, 6]).detach()
+        return x
+
+    alone = measure(faint, vocabulary=subjects.VOCABULARY, expect="causal")
+    assert alone.status == "cannot tell" and not alone.leaks and not alone.missing and not alone.ok
+    assert alone.unsure.nonzero().tolist() == [[2, 6]]
+    assert "cannot tell" in alone.verdict() and alone.matrix().count("unsure") == 1
+
+
+def test_a_faint_leak_is_a_leak_where_float64_can_tell() -> None:
+    class Faint(subjects.Averaging):
+        def forward(self, ids: Tensor) -> Tensor:
+            x = super().forward(ids)
+            later = F.pad(self.tokens(ids)[:, 6:7], (0, 0, 2, ids.shape[1] - 3))  # of the seventh token, at the third
+            return x + 1e-6 * later if ids.shape[1] > 6 else x
+
+    found = measure(Faint(), expect="causal")
+    assert [(pair.output, pair.input) for pair in found.leaks] == [(2, 6)] and found.status == "clear"
+
+
+def test_half_precision_is_judged_in_float64() -> None:
+    found = measure(tiny("gpt2", dtype=torch.bfloat16))
+    assert found.ok and torch.equal(found.visible, CAUSAL) and found.gap.refined > 0
+
+
+def test_outputs_that_are_no_numbers_are_left_open() -> None:
+    class Breaks(subjects.Averaging):
+        def forward(self, ids: Tensor) -> Tensor:
+            x = super().forward(ids)
+            return torch.cat([x[:, :4], x[:, 4:5] * torch.nan, x[:, 5:]], 1)
+
+    found = measure(Breaks(), expect="causal")
+    assert found.status == "cannot tell" and bool(found.unsure[4].all()) and int(found.unsure.sum()) == TOKENS
+    assert any("no number" in note for note in found.notes) and not found.leaks and not found.missing
+
+
+def test_more_tokens_than_the_model_takes_are_refused_in_one_line() -> None:
+    with pytest.raises(InputError, match="fails on these 70 tokens"):
+        probe(subjects.gpt2(), random_ids(1, 70))
 
 
 def test_rounding_that_differs_from_place_to_place_in_a_batch_is_known_by_that() -> None:

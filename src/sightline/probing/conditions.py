@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.errors import InputError
 from sightline.probing.checks.rounding import Rounding, difference, find_rounding
 from sightline.probing.scene import Scene
 from sightline.probing.subject import Subject
@@ -24,7 +25,7 @@ NUMBERS = 2**24  # of outputs that are held at once
 TOKENS = 512  # that are read at once: as many as matrix products are fast with
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Conditions:
     """What was found.
 
@@ -37,6 +38,7 @@ class Conditions:
     noise          what a difference must exceed by far: runs and places in a batch that should agree and do not
     rounding       what rounding can do
     spread         the standard deviation of the outputs: the unit of all strengths
+    broken         bool (O,): outputs that hold what is no number
     """
 
     deterministic: bool
@@ -48,6 +50,7 @@ class Conditions:
     noise: float
     rounding: Rounding
     spread: float
+    broken: Tensor
 
 
 def rows_for(tokens: int, numbers: int) -> int:
@@ -100,10 +103,19 @@ def _cause(subject: Subject, scene: Scene, seeded: bool) -> str:
     return f"the model draws random numbers{where}, also in eval mode"
 
 
+def _first(subject: Subject, scene: Scene) -> Tensor:
+    """The scene as it is, for the first time; InputError where the model fails on it."""
+    try:
+        return scene.run(subject, scene.ids)
+    except (RuntimeError, IndexError, ValueError, TypeError, KeyError) as error:
+        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{subject.name} fails on these {scene.tokens} tokens: {said:.200}") from error
+
+
 @torch.no_grad()
 def find_conditions(subject: Subject, scene: Scene) -> Conditions:
     """Run the scene several times, alone and in batches, changing nothing that should matter to it."""
-    first = scene.run(subject, scene.ids)
+    first = _first(subject, scene)
     other = scene.run(subject, scene.ids, seeded=False)
     again = scene.run(subject, scene.ids)
     repeats = _apart(first, again)
@@ -133,6 +145,7 @@ def find_conditions(subject: Subject, scene: Scene) -> Conditions:
         noise=repeats if apart else max(repeats, mates, places),
         rounding=rounding,
         spread=spread if spread > 0 else 1.0,
+        broken=first[0].isnan().any(-1).cpu(),
     )
 
 

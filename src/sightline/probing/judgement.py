@@ -73,6 +73,20 @@ class Judgement:
     refined: int
 
 
+def _rounds(moved: Tensor, gradient: Tensor, measured: Tensor, unsure: Tensor, conditions: Conditions) -> Tensor:
+    """Which cells in doubt are rounding by their company, bool (O, T).
+
+    Those no larger than what the same row shows in other places of a batch. And, where a gap parts what rounding can do
+    from all else, those below it, if most that does not depend comes out like that and not as exactly nothing.
+    """
+    known = (moved <= NEAR * conditions.noise) & (gradient < conditions.rounding.nothing)
+    small = measured & (torch.maximum(moved, gradient) <= conditions.rounding.nothing)
+    zero = small & (moved == 0) & (gradient == 0)
+    if bool((unsure & ~small).any()) or int(zero.sum()) > int((small & ~zero).sum()):
+        return known
+    return known | small
+
+
 def judge(moved: Tensor, gradient: Tensor, must: Tensor | None, conditions: Conditions, again: Again) -> Judgement:
     """Decide every cell.
 
@@ -99,8 +113,8 @@ def judge(moved: Tensor, gradient: Tensor, must: Tensor | None, conditions: Cond
         unsure[:, columns] = torch.where(cells, ~finer.sees & ~finer.blind, unsure[:, columns])
         decided[:, columns] = torch.where(cells, finer.moved, decided[:, columns])
         refined = int(cells.sum())
-    if conditions.deterministic:  # rounding of the size that the same row has in other places of a batch
-        unsure &= (moved > NEAR * conditions.noise) | (gradient >= conditions.rounding.nothing)
+    if conditions.deterministic:
+        unsure &= ~_rounds(moved, gradient, measured, unsure, conditions)
     elif not conditions.seeded:  # under noise nobody knows that something does not depend
         unsure |= ~visible & measured
     below = decided[measured & ~visible & ~unsure]

@@ -129,6 +129,10 @@ def notes_on(scene: Scene, settings: Settings, conditions: Conditions, measured:
         )
     elif conditions.batch >= conditions.rounding.something:
         notes.append(f"a row alone differs from itself in a batch by {conditions.batch / conditions.spread:.2g}")
+    if bool(conditions.broken.any()):
+        notes.append(
+            f"{int(conditions.broken.sum())} outputs hold what is no number (NaN): nothing can be told of them"
+        )
     if "gradient" in measured:
         asked = ~measured["gradient"].isnan().all(1)
         broken = int(measured["gradient"][asked].isnan().sum())

@@ -138,8 +138,9 @@ def _result(
         raise InputError("every output is padding: attention_mask hides all tokens; give a text with a real one")
     texts = texts_of(made, scene.ids[0].tolist())
     strength = {name: (each / unit)[real] for name, each in measured.items()}
-    visible, unsure = verdict.visible[real], verdict.unsure[real]
     known = torch.stack([~each.isnan() for each in strength.values()]).any(0)
+    visible = verdict.visible[real]
+    unsure = verdict.unsure[real] | (known & ~visible & conditions.broken[real, None])
     most = torch.stack([each.nan_to_num(nan=0.0) for each in strength.values()]).amax(0)
     may, must = (None, None) if should is None else (should.may[real], should.must[real])
     kept = asked[real]

@@ -110,7 +110,8 @@ class Subject:
         if self.switch is None or name not in self.kernels:
             known = ", ".join(self.kernels) or "none that can be chosen"
             raise ConfigError(f"{self.name} has no attention kernel {name!r}; it has {known}")
-        return self.switch(name)
+        own = self.switch(name)
+        return replace(own, vocabulary=self.vocabulary, tokenizer=self.tokenizer, forbidden=self.forbidden)
 
     def copy(self, dtype: torch.dtype | None = None) -> Subject:
         """The same on a deep copy of its module, in another type where one is given.
@@ -187,7 +188,7 @@ def subject(
     from sightline.probing.of_transformers import of_transformers, takes_input_ids
 
     if vocabulary is not None:
-        whole("vocabulary", vocabulary)
+        whole("vocabulary", vocabulary, least=2)
     if isinstance(model, Subject):
         made = model
     elif isinstance(model, Model):
