@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import pytest
+import tokenizers
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -366,6 +367,19 @@ def test_json_and_text() -> None:
     assert str(found).count("✕") == len(found.leaks) and "expected   causal" in str(found)
     matrix = found.matrix()
     assert matrix.count("leak") == len(found.leaks)
+
+
+def test_a_text_is_read_by_whatever_tokenizer_is_given() -> None:
+    import transformers
+
+    words = {word: number for number, word in enumerate(["[UNK]", "the", "soup", "was", "hot"])}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    theirs = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="[UNK]")
+    found = probe(subjects.gpt2(), "the soup was hot", tokenizer=theirs, expect="causal")
+    assert found.tokens == ("the", "soup", "was", "hot") and found.ids == (1, 2, 3, 4) and found.ok
+    ids = probe(subjects.gpt2(), "ab", tokenizer=lambda text: [ord(sign) - 90 for sign in text])
+    assert ids.ids == (7, 8) and bool(ids.visible[1, 0])
 
 
 @pytest.mark.parametrize("mask", [Bidirectional(), Prefix(3) | Causal(), SlidingWindow(2)])

@@ -102,6 +102,28 @@ def test_vectors_stand_for_ids_where_the_network_puts_time_first_and_reads_them_
     assert torch.equal(made.call(made.vectors(ids), {"input_ids": ids}), model(ids))
 
 
+class Places(nn.Embedding):
+    """Vectors of positions, which is given the ids for their shape."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return super().forward(torch.arange(ids.shape[1]).expand(ids.shape))
+
+
+def test_an_embedding_of_positions_is_none_of_ids_whatever_it_is_given() -> None:
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.places, self.tokens = Places(80, 3), nn.Embedding(9, 3)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            return self.places(ids) + self.tokens(ids)
+
+    model = Placed()
+    made, ids = subject(model), torch.tensor([[0, 1, 2, 3]])
+    assert made.embedding is model.tokens and made.vocabulary == 9
+    assert torch.equal(made.call(made.vectors(ids), {}), model(ids))
+
+
 def test_a_copy_in_another_type() -> None:
     for model in (subjects.gpt2(), subjects.Averaging(), tiny("bert", dtype=torch.float32)):
         made, ids = subject(model), random_ids(2, 6)

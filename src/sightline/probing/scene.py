@@ -57,7 +57,9 @@ class Scene:
     def real(self) -> Tensor:
         """Which tokens are not padding, bool (T,)."""
         given = self.inputs.get("attention_mask")
-        return torch.ones(self.tokens, dtype=torch.bool) if given is None else given[0, : self.tokens].bool().cpu()
+        if given is None or given.dim() != 2:  # a mask of more dimensions says who sees whom, and not what is padding
+            return torch.ones(self.tokens, dtype=torch.bool)
+        return given[0, : self.tokens].bool().cpu()
 
     def check(self, subject: Subject) -> None:
         """Raise InputError where the subject cannot read this."""
