@@ -264,6 +264,31 @@ def test_the_surest_head_gives_most_to_single_tokens() -> None:
     assert surest(torch.ones(1, 1, 1, 1)) == (0, 0)
 
 
+def test_one_token_is_looked_at_too() -> None:
+    for family in ("bert", "gpt2", "xlnet"):
+        found = look(model_of(family), [40], new_tokens=1)
+        assert found.weights is not None and found.weights.shape[2:] == (1, 1) and not found.left_out
+        assert found.seen[-1][1].measured is not None
+
+
+def test_ids_without_a_token_read_as_their_number() -> None:
+    tokenizer = model_of("bert").tokenizer
+    padded = sl.build("bert", "tiny", tokenizer=tokenizer, vocabulary=len(tokenizer) + 3, layers=1)
+    found = look(padded, [len(tokenizer) + 1, 7], measure=False, new_tokens=0)
+    assert found.tokens.texts[0] == f"#{len(tokenizer) + 1}"
+    assert found.replaced is not None and found.replaced.places == (0, 1)
+
+
+def test_what_cannot_be_measured_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object, **named: object) -> None:
+        raise sl.UnsupportedError("no numbers")
+
+    monkeypatch.setattr("sightline.probing.seen.probe", refuse)
+    found = look(model_of("gpt2"), TEXT, new_tokens=0)
+    assert "no numbers" in found.left_out["measured"] and found.seen[-1][1].measured is None
+    assert "no numbers" in found.html()
+
+
 # Models of others
 
 

@@ -17,6 +17,7 @@ from sightline.probing.draw import Matrix, label
 from sightline.probing.draw_page import page
 from sightline.probing.draw_svg import drawn
 from sightline.probing.look import Look, look
+from sightline.probing.tokens import MOST
 
 PHONE, DESK = 375, 1200
 
@@ -37,7 +38,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("pages")
     wide = sl.build("bert", "tiny", vocabulary=60, layers=12, attention_heads=12, width=24, inner=24, positions=64)
     large = look(wide, list(range(5, 37)), measure=False, new_tokens=0)
-    looks = {"bert": look_of("bert"), "gpt2": look_of("gpt2"), "xlnet": look_of("xlnet"), "large": large}
+    long = sl.build("gpt2", "tiny", vocabulary=60, width=24, attention_heads=2, inner=24, positions=MOST + 1)
+    looks = {
+        **{family: look_of(family) for family in ("bert", "gpt2", "xlnet")},
+        "large": large,
+        "long": look(long, [place % 60 for place in range(MOST)], measure=False, new_tokens=1),
+        "short": look(long, [7], measure=False, new_tokens=1),
+    }
     return {name: found.save(folder / f"{name}.html") for name, found in looks.items()}
 
 
@@ -57,7 +64,7 @@ def middle(tab: Tab, selector: str) -> tuple[float, float, float, float]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [PHONE, DESK])
-@pytest.mark.parametrize("name", ["bert", "gpt2", "xlnet", "large"])
+@pytest.mark.parametrize("name", ["bert", "gpt2", "xlnet", "large", "long", "short"])
 def test_it_fits_and_nothing_goes_wrong(tab: Tab, pages: dict[str, Path], name: str, width: int, scheme: str) -> None:
     tab.open(pages[name], width=width, scheme=scheme)
     assert tab.run("document.documentElement.scrollWidth") <= width, "what is wide scrolls in a box of its own"
@@ -133,6 +140,8 @@ def test_the_lens_reads_out_other_words_and_changes_its_question(tab: Tab, pages
         )
         best = [label(found.spelled[word]) for word in lens.words[-2, 1].tolist()]
         assert words[: len(best)] == best
+        tab.press(*["ArrowDown"] * 5)
+        assert text(tab, f"{reading} .readout").startswith("Embedded, before the first layer at ")
 
 
 def test_another_word_can_be_replaced(tab: Tab, pages: dict[str, Path]) -> None:

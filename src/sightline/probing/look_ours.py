@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from sightline.decoding.rows import check_can_answer, check_unordered
-from sightline.errors import InputError, UnsupportedError
+from sightline.errors import InputError, SightlineError, UnsupportedError
 from sightline.model.model import Model, tokenizer_of
 from sightline.probing.attention import head_weights
+from sightline.probing.draw import Matrix
 from sightline.probing.lens import Lens, hidden_lens, lens
 from sightline.probing.look import Look, spelled
 from sightline.probing.replaced import replaced
@@ -48,6 +49,19 @@ def _lenses(model: Model, tokens: Tokens, top_k: int, left_out: dict[str, str]) 
     return found
 
 
+def _through(
+    model: Model, ids: Tensor, tokens: Tokens, measure: bool, seed: int, left_out: dict[str, str]
+) -> tuple[str, Matrix]:
+    """Whom a token knows of after all layers; what the mask allows alone, where it cannot be measured."""
+    try:
+        return through_all_layers(model, ids, tokens.texts, measure=measure, seed=seed)
+    except SightlineError as error:
+        if not measure:
+            raise
+        left_out["measured"] = f"it could not be measured who depends on whom: {error}"
+        return through_all_layers(model, ids, tokens.texts, measure=False, seed=seed)
+
+
 def _written(
     model: Model, text: Text, tokens: Tokens, limit: int, top_k: int, left_out: dict[str, str]
 ) -> Written | None:
@@ -65,7 +79,7 @@ def _about(model: Model) -> str:
     masks = " and ".join(str(mask) for mask in model.trained_masks)
     trained = "" if model.trained_masks == (model.mask,) else f"; its weights were trained under {masks}"
     count = sum(parameter.numel() for parameter in model.parameters())
-    return f"A {model.layout.model_type} of {count:,} parameters, under the mask {model.mask}{trained}."
+    return f"{model.layout.model_type} with {count:,} parameters, under the mask {model.mask}{trained}."
 
 
 def _text(model: Model, tokens: Tokens) -> str:
@@ -89,6 +103,7 @@ def look_at_ours(
     moved = replaced(model, tokens, seed) if tokens.words else None
     if moved is None:
         left_out["replaced"] = "none of these tokens stands for text, so there is nothing to replace"
+    seen = (*in_one_layer(model, tokens.texts), _through(model, ids, tokens, measure, seed, left_out))
     config = model.config
     return Look(
         name=name or model.layout.model_type,
@@ -101,10 +116,7 @@ def look_at_ours(
         ),
         text=text if isinstance(text, str) else _text(model, tokens),
         tokens=tokens,
-        seen=(
-            *in_one_layer(model, tokens.texts),
-            through_all_layers(model, ids, tokens.texts, measure=measure, seed=seed),
-        ),
+        seen=seen,
         spelled=spelled(lambda token: token_text(model.tokenizer, token), tokens, lenses, found, moved),
         left_out=left_out,
         weights=weights,

@@ -35,9 +35,11 @@ class Replaced:
     changes: Tensor
 
 
-def _kind(tokenizer: Tokenizer, token: int) -> tuple[bool, bool, bool]:
-    """Of a token: whether it goes on a word, begins with white space, is made of letters."""
-    text = tokenizer.token(token)
+def _kind(tokenizer: Tokenizer | None, token: int) -> tuple[bool, bool, bool] | None:
+    """Of a token: whether it goes on a word, begins with white space, is made of letters; None of one without text."""
+    text: str | None = None if tokenizer is None else tokenizer.backend.id_to_token(token)
+    if text is None:
+        return None
     goes_on, spaced = text.startswith("##"), text[:1] in ("Ġ", "▁")
     return goes_on, spaced, text.removeprefix("##").lstrip("Ġ▁").isalpha()
 
@@ -51,11 +53,11 @@ def others(model: Model, tokens: Tokens, seed: int = 0) -> tuple[int, ...]:
     pool = torch.randperm(known, generator=draw)[:LOOKED_AT].tolist()
     special = frozenset[int]() if tokenizer is None else tokenizer.special.ids
     pool = [token for token in pool if token not in special] or list(range(known))
-    kinds = {token: None if tokenizer is None else _kind(tokenizer, token) for token in pool}
+    kinds = {token: _kind(tokenizer, token) for token in pool}
     chosen = []
     for number, place in enumerate(tokens.words):
         own = tokens.ids[place]
-        wanted = None if tokenizer is None else _kind(tokenizer, own)
+        wanted = _kind(tokenizer, own)
         turned = [*pool[number:], *pool[:number]]  # so that equal tokens become different ones
         fit = (token for token in turned if token != own and kinds[token] == wanted)
         chosen.append(next(fit, next((token for token in turned if token != own), own)))

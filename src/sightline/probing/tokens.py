@@ -50,12 +50,11 @@ class Tokens:
 
 def token_text(tokenizer: Tokenizer | None, token: int) -> str:
     """How one token reads; an id without a token, or without a tokenizer, reads as its number: #7."""
-    if tokenizer is None or not 0 <= token < len(tokenizer):
+    stored: str | None = None if tokenizer is None else tokenizer.backend.id_to_token(token)
+    if tokenizer is None or stored is None:
         return f"#{token}"
-    if tokenizer.kind != "bytelevel-bpe":
-        return tokenizer.token(token)
-    text = tokenizer.decode([token])
-    return tokenizer.token(token) if BROKEN in text or not text else text
+    text = tokenizer.decode([token]) if tokenizer.kind == "bytelevel-bpe" else stored
+    return stored if BROKEN in text or not text else text
 
 
 def tokens_of(model: Model, text: str | Sequence[int] | Tensor) -> Tokens:
