@@ -15,6 +15,7 @@ from sightline.app.audit import audit
 from sightline.app.classify import classify
 from sightline.app.compare import compare
 from sightline.app.evaluate import evaluate
+from sightline.app.explain import explain
 from sightline.app.look import look
 from sightline.app.prepare import prepare
 from sightline.app.pretrain import pretrain
@@ -42,6 +43,7 @@ for verb in (
     look,
     probe,
     audit,
+    explain,
     tune,
     classify,
     compare,
