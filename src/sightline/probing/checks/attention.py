@@ -14,7 +14,8 @@ from torch import Tensor
 from sightline.errors import SightlineError
 from sightline.model.model import Model
 from sightline.probing import causes
-from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, failed, not_applicable, passed
+from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, failed, inherited, not_applicable, passed
+from sightline.probing.checks.visibility import LEAKS
 from sightline.probing.of_modules import named_inputs
 from sightline.probing.report import Check
 
@@ -45,7 +46,7 @@ def rows_are_shares(plan: Plan, earlier: Mapping[str, Check]) -> Check:
             if float(hidden.max()) > CLOSE * digit:
                 query, key = divmod(int(hidden.flatten(0, 1).amax(0).argmax()), tokens)
                 said = f"layer {layer}: query {query} gives {amount(float(hidden.max()))} to key {key}"
-                return failed(ROWS, f"{said}, which {plan.expect} hides", causes.SOME_LEAK)
+                return failed(ROWS, f"{said}, which {plan.expect} hides", inherited(earlier, LEAKS) or causes.SOME_LEAK)
     return passed(ROWS, f"{len(given)} layers, {given[0].shape[1]} heads, {tokens} tokens")
 
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from sightline.probing.checks.attention import ROWS, rows_are_shares
 from sightline.probing.checks.batch import MATE, a_padded_mate, alone_is_in_a_batch
-from sightline.probing.checks.cache import CHUNKS, STEPS, UNEQUAL, piece_by_piece, token_by_token, unequal_prompts
+from sightline.probing.checks.cache import (
+    CHUNKS,
+    MEMORY,
+    STEPS,
+    UNEQUAL,
+    piece_by_piece,
+    segment_by_segment,
+    token_by_token,
+    unequal_prompts,
+)
 from sightline.probing.checks.generation import WRITES, writing_ignores_padding
 from sightline.probing.checks.kernels import KERNELS, kernels_agree
 from sightline.probing.checks.labels import LABELS, labels_meet_outputs
@@ -39,6 +48,7 @@ CHECKS: tuple[tuple[str, Function], ...] = (
     (STEPS, token_by_token),
     (CHUNKS, piece_by_piece),
     (UNEQUAL, unequal_prompts),
+    (MEMORY, segment_by_segment),
     (PACKED, documents_are_apart),
     (KERNELS, kernels_agree),
     (ROWS, rows_are_shares),

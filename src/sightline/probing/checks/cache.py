@@ -18,9 +18,11 @@ from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, faile
 from sightline.probing.checks.rounding import difference
 from sightline.probing.checks.visibility import ALONE, LEAKS
 from sightline.probing.report import Check
+from sightline.probing.subject import Step
 
 STEPS = "cached = uncached, token by token"
 CHUNKS = "cached = uncached, in pieces"
+MEMORY = "remembered segments = read at once"
 UNEQUAL = "cached = uncached, unequal prompts in a batch"
 TOKENS, PIECES = 24, (2, 3, 5, 8)
 NO_CACHE = "it cannot go on from a state"
@@ -28,8 +30,11 @@ NO_CACHE = "it cannot go on from a state"
 
 def _why_not(plan: Plan, earlier: Mapping[str, Check]) -> str | None:
     """Why nothing can be said about a cache; None where something can."""
-    if not plan.that_has("step").subject.step:
-        return NO_CACHE
+    return _looking(plan, earlier) if plan.that_has("step").subject.step else NO_CACHE
+
+
+def _looking(plan: Plan, earlier: Mapping[str, Check]) -> str | None:
+    """Why what was read before would be another with what comes later; None where it stays."""
     if earlier[LEAKS].status == "failed":
         return "it leaks without a cache, too"
     if plan.expect is not None and not plan.looks_back():
@@ -45,7 +50,11 @@ def _tokens(plan: Plan) -> int:
 
 def in_pieces(view: View, ids: Tensor, piece: int) -> Tensor:
     """Outputs (B, T, …) of rows that are read `piece` tokens at a time."""
-    step, state, made = view.subject.step, None, []
+    return _read(view.subject.step, ids, piece)
+
+
+def _read(step: Step | None, ids: Tensor, piece: int) -> Tensor:
+    state, made = None, []
     with torch.no_grad():
         for part in ids.split(piece, 1):
             if step is not None:
@@ -90,6 +99,29 @@ def _pieces(plan: Plan, earlier: Mapping[str, Check], sizes: tuple[int, ...], na
         return cannot_tell(name, f"cached outputs differ by {amount(worst)}: rounding?")
     how = "one at a time" if sizes == (1,) else f"in pieces of {', '.join(map(str, found))}"
     return passed(name, f"{tokens} tokens {how}: within {amount(worst)}")
+
+
+def segment_by_segment(plan: Plan, earlier: Mapping[str, Check]) -> Check:
+    """The same through a memory of hidden states, as far as it reaches."""
+    view = plan.that_has("memory")
+    why = "it has no memory of hidden states" if view.subject.memory is None else _looking(plan, earlier)
+    if why is not None:
+        return not_applicable(MEMORY, why)
+    reaches = min([size for name, size in plan.numbers.items() if "mem" in name] or [TOKENS])
+    tokens = min(plan.longest, TOKENS, reaches)
+    ids = plan.draw(2, tokens, salt=7)
+    whole, worst = view.run(ids, {}), 0.0
+    for size in PIECES:
+        apart = difference(_read(view.subject.memory, ids, size), whole).flatten(2).amax(-1).amax(0)
+        worst = max(worst, float(apart.max()))
+        off = (apart >= view.rounding.something).nonzero()
+        if len(off):
+            said = f"{tokens} tokens in segments of {size}: output {int(off[0])} is the first that is off, the furthest"
+            cause = causes.SEGMENTS_REVERSED if int(off[0]) == 2 * size else causes.CACHE_WRONG
+            return failed(MEMORY, f"{said} by {amount(float(apart.max()))}", cause)
+    if view.rounding.tell(worst) == "unclear":
+        return cannot_tell(MEMORY, f"outputs differ by {amount(worst)}: rounding?")
+    return passed(MEMORY, f"{tokens} tokens in segments of {', '.join(map(str, PIECES))}: within {amount(worst)}")
 
 
 def _cause(plan: Plan, view: View, whole: Tensor, ids: Tensor) -> str:

@@ -83,7 +83,9 @@ def _in_gradients(plan: Plan, lengths: list[int]) -> bool | None:
     """Whether gradients show the leak too, at a length of which not much has to be computed."""
     length = max((each for each in lengths if each <= MIDDLE), default=min(lengths))
     table, allowed = gradients(plan, plan.exact, length) if length <= 2 * MIDDLE else None, plan.allowed(length)
-    return None if table is None or allowed is None else bool((table[~allowed] > NOTABLE).any())
+    if table is None or allowed is None or not bool(torch.isfinite(table).all()):
+        return None
+    return bool((table[~allowed] > NOTABLE).any())
 
 
 def _as_measured(plan: Plan) -> Check:
