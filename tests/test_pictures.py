@@ -1,4 +1,4 @@
-"""The README's picture is what its program draws, cell by cell what the masks mean."""
+"""The pictures of README and docs are what their programs draw; of the masks, cell by cell what they mean."""
 
 import importlib.util
 import sys
@@ -64,3 +64,19 @@ def test_xlnet_sees_what_comes_earlier_in_its_order(masks: ModuleType) -> None:
         seen = {key for key, kind in enumerate(row) if kind != "not"}
         assert seen == {key for key, place in enumerate(order) if place <= order[query]}
         assert all((row[key] == "ahead") == (key > query) for key in seen)
+
+
+def test_the_picture_of_look_shows_the_panels_of_its_program() -> None:
+    spec = importlib.util.spec_from_file_location("picture_of_look", PICTURES / "look.py")
+    assert spec is not None and spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    before = list(sys.path)
+    try:
+        spec.loader.exec_module(program)
+    finally:
+        sys.path[:] = before
+    header = (PICTURES / "look.png").read_bytes()[:24]
+    assert header.startswith(b"\x89PNG")
+    width, height = (int.from_bytes(header[begin : begin + 4], "big") for begin in (16, 20))
+    panels = [pixels for _, pixels, _ in program.PANELS]
+    assert (width, height) == (sum(panels) + program.SPACE * (len(panels) + 1), program.HEIGHT + 2 * program.SPACE)
