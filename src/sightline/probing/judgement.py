@@ -19,6 +19,7 @@ from sightline.probing.conditions import Conditions
 
 FAR = 32  # times as large as noise: no noise any more
 NEAR = 4  # times as large as noise may be another draw of it
+FELL = 1e-3  # of what a change was in the model's own type: so much rounding shrinks by at least, and dependence never
 ALIKE, UNLIKE = 0.9, 0.5  # cosines of one change measured in two types: the same change; two draws of rounding
 
 Again = Callable[[Tensor], "Finer | None"]
@@ -26,16 +27,17 @@ Again = Callable[[Tensor], "Finer | None"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Finer:
-    """Substitution in float64.
+    """Substitution once more, in the model's own type and in float64.
 
-    moved      float64 (O, C'): by how much outputs moved, for the columns that were asked for
-    alike      float64 (O, C'): the cosine between an output's changes in float64 and in the model's own type, 0 where
-               one is nothing or an output is too short to tell
-    nothing    up to here it may be rounding; `something`: from here on it is not
-    clean      whether all was computed in float64: some models round to float32 within, whatever they are copied to
+    moved    float64 (O, C): by how much outputs moved in float64, for the columns that were asked for
+    before   likewise in the model's own type
+    alike    float64 (O, C): the cosine between both changes of an output; 0 where one is nothing or an output is short
+    nothing  up to here a change in float64 may be rounding; `something`: from here on it is not
+    clean    whether all was computed in float64: some models round to float32 within, whatever they are copied to
     """
 
     moved: Tensor
+    before: Tensor
     alike: Tensor
     nothing: float
     something: float
@@ -43,15 +45,17 @@ class Finer:
 
     @property
     def sees(self) -> Tensor:
-        """Where an output depends: it moves beyond all rounding, or in the very same way in both types."""
-        return (self.moved >= self.something) | (self.alike >= ALIKE)
+        """Where an output depends: it moves beyond all rounding, or beyond some and in the very same way in both."""
+        return (self.moved >= self.something) | ((self.moved > self.nothing) & (self.alike >= ALIKE))
 
     @property
     def blind(self) -> Tensor:
-        """Where it does not."""
+        """Where it does not. Where float32 is used within, only what shrank or changed altogether is rounding."""
         rounded = self.moved <= self.nothing
         if not self.clean:
-            rounded &= (self.moved == 0) | ((self.alike != 0) & (self.alike.abs() <= UNLIKE))
+            fell = (self.before > 0) & (self.moved <= FELL * self.before)
+            unlike = (self.alike != 0) & (self.alike.abs() <= UNLIKE)
+            rounded &= (self.moved == 0) | fell | unlike
         return rounded & ~self.sees
 
 
@@ -73,25 +77,41 @@ class Judgement:
     refined: int
 
 
-def _rounds(moved: Tensor, gradient: Tensor, measured: Tensor, unsure: Tensor, conditions: Conditions) -> Tensor:
+def _rounds(
+    moved: Tensor, gradient: Tensor, measured: Tensor, unsure: Tensor, conditions: Conditions, refined: Tensor
+) -> Tensor:
     """Which cells in doubt are rounding by their company, bool (O, T).
 
-    Those no larger than what the same row shows in other places of a batch. And, where a gap parts what rounding can do
-    from all else, those below it, if most that does not depend comes out like that and not as exactly nothing.
+    Those no larger than what the same row shows in other places of a batch. And, among cells that nothing finer looked
+    at, where a gap parts what rounding can do from all else, those below it, if most that does not depend comes out
+    like that and not as exactly nothing.
     """
     known = (moved <= NEAR * conditions.noise) & (gradient < conditions.rounding.nothing)
     small = measured & (torch.maximum(moved, gradient) <= conditions.rounding.nothing)
     zero = small & (moved == 0) & (gradient == 0)
     if bool((unsure & ~small).any()) or int(zero.sum()) > int((small & ~zero).sum()):
         return known
-    return known | small
+    return known | (small & ~refined)
 
 
-def judge(moved: Tensor, gradient: Tensor, must: Tensor | None, conditions: Conditions, again: Again) -> Judgement:
+def _exact(moved: Tensor, hidden: Tensor) -> Tensor:
+    """Whether all that may not depend stays the same to the last bit, so that no change is rounding; bool ()."""
+    return hidden.any() & ~(hidden & (moved > 0)).any()
+
+
+def judge(
+    moved: Tensor,
+    gradient: Tensor,
+    may: Tensor | None,
+    must: Tensor | None,
+    conditions: Conditions,
+    again: Again,
+) -> Judgement:
     """Decide every cell.
 
     moved     float64 (O, T), the largest difference that any substitution made; NaN where nothing was put
     gradient  float64 (O, T), likewise
+    may       bool (O, T), who may depend on whom; None: nobody said
     must      bool (O, T), cells in which nothing would be a finding: measured again too; None: nobody said
     again     measures columns (C',) again in float64; gives None where that cannot be done
     """
@@ -101,7 +121,7 @@ def judge(moved: Tensor, gradient: Tensor, must: Tensor | None, conditions: Cond
     visible = (moved >= far) | (gradient >= far)
     unsure = ~visible & ((moved > 0) | (gradient > 0))
     wanted = unsure if must is None else unsure | (must & ~visible & measured)
-    decided, refined = moved.clone(), 0
+    decided, refined = moved.clone(), torch.zeros_like(visible)
     finer = None
     if bool(wanted.any()):
         columns = wanted.any(0).nonzero().flatten()
@@ -112,9 +132,12 @@ def judge(moved: Tensor, gradient: Tensor, must: Tensor | None, conditions: Cond
         visible[:, columns] |= cells & finer.sees
         unsure[:, columns] = torch.where(cells, ~finer.sees & ~finer.blind, unsure[:, columns])
         decided[:, columns] = torch.where(cells, finer.moved, decided[:, columns])
-        refined = int(cells.sum())
+        refined[:, columns] = cells
     if conditions.deterministic:
-        unsure &= ~_rounds(moved, gradient, measured, unsure, conditions)
+        unsure &= ~_rounds(moved, gradient, measured, unsure, conditions, refined)
+        if may is not None and conditions.noise == 0:
+            faint = unsure & may & (moved > 0) & _exact(moved, measured & ~may)
+            visible, unsure = visible | faint, unsure & ~faint
     elif not conditions.seeded:  # under noise nobody knows that something does not depend
         unsure |= ~visible & measured
     below = decided[measured & ~visible & ~unsure]
@@ -124,5 +147,5 @@ def judge(moved: Tensor, gradient: Tensor, must: Tensor | None, conditions: Cond
         unsure=unsure,
         nothing=float(below.max()) if below.numel() else 0.0,
         something=float(above.min()) if above.numel() else float("inf"),
-        refined=refined,
+        refined=int(refined.sum()),
     )

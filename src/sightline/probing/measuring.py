@@ -105,14 +105,21 @@ class InDoubt:
         draws = draws_for(self.made, self.settings.substitutes, self.settings.seed)
         try:
             twin = self.made.copy(torch.float64)
-            by, alike = compare(self.made, twin, self.scene, columns, draws, self.conditions.rows)
+            before, by, alike = compare(self.made, twin, self.scene, columns, draws, self.conditions.rows)
             rounding = find_rounding(twin, self.scene.ids, self.scene.inputs)
         except (SightlineError, RuntimeError, TypeError, ValueError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             self.notes.append(f"cells in doubt could not be measured in float64: {said[:160]}")
             return None
         clean = rounding.digits == torch.float64
-        return Finer(moved=by, alike=alike, nothing=rounding.nothing, something=rounding.something, clean=clean)
+        return Finer(
+            moved=by,
+            before=before,
+            alike=alike,
+            nothing=rounding.nothing,
+            something=rounding.something,
+            clean=clean,
+        )
 
 
 def notes_on(scene: Scene, settings: Settings, conditions: Conditions, measured: Mapping[str, Tensor]) -> list[str]:

@@ -115,6 +115,7 @@ def _probe(made: Subject, scene: Scene, settings: Settings, expect: Expect, laye
     verdict = judge(
         measured.get("substitution", nowhere),
         measured.get("gradient", nowhere),
+        None if should is None else should.may,
         None if should is None else should.must,
         conditions,
         doubt,

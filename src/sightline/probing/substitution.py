@@ -21,7 +21,7 @@ from sightline.probing.subject import Subject
 
 SIZES = (1.0, 8.0)  # of the noise that is added to a vector, in its own size; the first alone where draws are few
 Bases = dict[int, Tensor]  # outputs of the unchanged rows, of ids (2 dimensions) and of vectors (3)
-LONG = 8  # numbers of an output from which on two of its changes do not look alike by chance
+LONG = 32  # numbers of an output from which on two of its changes do not look alike by chance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,22 +97,23 @@ def _largest(changes: Tensor) -> Tensor:
 @torch.no_grad()
 def compare(
     one: Subject, other: Subject, scene: Scene, columns: Tensor, draws: tuple[Draw, ...], rows: int
-) -> tuple[Tensor, Tensor]:
-    """The same changes made to two subjects: by how much the second one's outputs move, float64 (O, C), and the cosine
-    between both, (O, C): the highest of all draws, 0 where one of them does not move or an output is short."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The same changes made to two subjects: by how much each one's outputs move, float64 (O, C) twice, and the cosine
+    between both changes, (O, C): the highest of all draws, 0 where one of them does not move or an output is short."""
     ours: Bases = {}
     theirs: Bases = {}
-    moved, alike = [], []
+    found: tuple[list[Tensor], list[Tensor], list[Tensor]] = ([], [], [])
     for draw in draws:
         pairs = zip(
             _changes(one, scene, columns, draw, rows, ours),
             _changes(other, scene, columns, draw, rows, theirs),
             strict=True,
         )
-        sizes, cosines = zip(*((_largest(finer), _cosine(given, finer)) for given, finer in pairs), strict=True)
-        moved.append(torch.cat(sizes).T.double().cpu())
-        alike.append(torch.cat(cosines).T.cpu())
-    return torch.stack(moved).amax(0), torch.stack(alike).amax(0)
+        parts = zip(*((_largest(own), _largest(finer), _cosine(own, finer)) for own, finer in pairs), strict=True)
+        for kept, part in zip(found, parts, strict=True):
+            kept.append(torch.cat(part).T.double().cpu())
+    before, moved, alike = (torch.stack(each).amax(0) for each in found)
+    return before, moved, alike
 
 
 def _cosine(one: Tensor, other: Tensor) -> Tensor:
