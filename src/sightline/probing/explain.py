@@ -18,6 +18,7 @@ from itertools import combinations
 
 from torch import Tensor
 
+from sightline.errors import InputError, SightlineError
 from sightline.probing.checks.rounding import difference
 from sightline.probing.comparing import Compared
 from sightline.probing.explanation import Cause, Explanation, Status, Together
@@ -68,8 +69,8 @@ class _Search:
     def __init__(self, one: Setup, other: Setup, at: int | Sequence[int] | None, output: str) -> None:
         self.stage, self.notes = Stage(output), list[str]()
         noise, drawn = 0.0, []
-        for setup in (one, other):
-            first, again = self.stage.outputs(setup), self.stage.run(setup)
+        for name, setup in (("a", one), ("b", other)):
+            first, again = _ran(self.stage, name, setup), self.stage.run(setup)
             noise = max(noise, float(difference(first, again).max()))
             drawn.append(float(difference(first, self.stage.outputs(_redrawn(setup))).max()) > LIKE * noise)
         self.random = any(drawn)
@@ -88,8 +89,14 @@ class _Search:
         causes = [self._cause(name) for name in names]
         together = self._together([name for name in names if name != DRAWS or not self.random], causes)
         largest = float(self.compared.apart(self.one, self.other).max())
-        status, changed = self._status(largest, causes, together)
-        causes = [self._with_first(cause) for cause in causes]
+        status = self._status(largest, causes, together)
+        changed = set[int]()
+        if status == "different":
+            causes = [self._with_first(cause) for cause in causes]
+            _, where = self.compared.tell(self.one, self.other, settle=not self.random)
+            changed = set(where).union(*(cause.positions for cause in causes))
+        elif "different" in (cause.status for cause in causes):  # of which nothing is left: no shares
+            causes = [replace(cause, alone=None, back=None) for cause in causes]
         order = {"different": 0, "unclear": 1, "same": 2}
         causes.sort(key=lambda cause: (order[cause.status], -abs(cause.share)))
         explained = sum(cause.alone or 0.0 for cause in causes) + sum(pair.share for pair in together)
@@ -101,7 +108,7 @@ class _Search:
             model=self.one.subject.name,
             tokens=texts_of(self.one.subject, self.one.ids),
             compared=tuple(self.compared.positions),
-            changed=tuple(sorted(changed | {place for cause in causes for place in cause.positions})),
+            changed=tuple(sorted(changed)),
             difference=largest / unit,
             rounding=self.compared.rounding(self.one, self.other).nothing / unit,
             status=status,
@@ -111,17 +118,21 @@ class _Search:
             notes=tuple(self.notes),
         )
 
-    def _status(self, largest: float, causes: list[Cause], together: list[Together]) -> tuple[Status, set[int]]:
-        """What the whole is, and which tokens change."""
+    def _status(self, largest: float, causes: list[Cause], together: list[Together]) -> Status:
+        """What the whole is."""
         if largest == 0:
-            return "same", set()
+            return "same"
+        if largest <= LIKE * self.compared.noise:
+            return "cannot tell"
+        told = [self.compared.tell(self.one, self.other, settle=not self.random)[0]]
+        if self.one.dtype != self.other.dtype:  # the coarser type may hide what else differs
+            told.append(self.compared.tell(self.one, switched(self.other, self.one, "dtype"), settle=False)[0])
+        if "different" in told:
+            return "different"
         verdicts = [cause.status for cause in causes] + [pair.status for pair in together]
-        told, changed = self.compared.tell(self.one, self.other, settle=not self.random)
-        if "different" in verdicts:
-            return "different", set(changed)
-        if told == "different" and largest > LIKE * self.compared.noise:
-            return "different", set(changed)
-        return ("cannot tell" if {"unclear", "different"} & {told, *verdicts} else "rounding"), set()
+        if set(told) == {"same"}:
+            return "rounding"
+        return "different" if "different" in verdicts else "cannot tell"
 
     def _effect(self, start: Setup, target: Setup) -> Tensor:
         """What a switch does to the outputs, (P, V)."""
@@ -226,6 +237,16 @@ class _Search:
                 place = self.compared.positions[found.position]
                 return replace(cause, first=replace(found, position=place))
         return cause
+
+
+def _ran(stage: Stage, name: str, setup: Setup) -> Tensor:
+    """What a run gives; InputError that names the run where it fails."""
+    try:
+        return stage.outputs(setup)
+    except SightlineError:
+        raise
+    except ERRORS as error:
+        raise InputError(f"{name} cannot be run: {type(error).__name__}: {line(error)}") from error
 
 
 def _redrawn(setup: Setup) -> Setup:

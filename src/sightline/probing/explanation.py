@@ -91,15 +91,17 @@ class Explanation:
 
     def verdict(self) -> str:
         """The finding in a sentence."""
+        real = [cause.label for cause in self.found]
+        cancel = f"; {_and(real)} change{'s' * (len(real) == 1)} them, and nothing is left of it" if real else ""
         if self.status == "same":
-            return "the outputs are the same, bit for bit" + self._of_some()
+            return "the outputs are the same, bit for bit" + self._of_some() + cancel
         if self.status == "rounding":
             by = [cause.label for cause in self.causes if cause.size > 0]
-            brought = f", brought in by {_and(by)}" if by else ""
+            brought = f", brought in by {_and(by)}" if by and not real else ""
             sizes = f"the outputs differ by {self.difference:.2g}, and rounding can do {self.rounding:.2g}"
-            return f"the difference is rounding{brought}: {sizes}"
+            return f"the difference is rounding{brought}: {sizes}{cancel}"
         if self.status == "cannot tell":
-            return f"cannot tell: the outputs differ by {self.difference:.2g}, which may be rounding or not"
+            return f"cannot tell: the outputs differ by {self.difference:.2g}, which the model may do by itself"
         return self._different()
 
     def _of_some(self) -> str:
@@ -136,11 +138,15 @@ class Explanation:
             wide = max(len(cause.label) for cause in self.causes)
             lines.append(f"{'cause':{wide}}  alone  taken back  by at most")
             lines += [_row(cause, wide, detail=len(self.causes) > 1) for cause in self.causes]
-            lines += [
-                f"{pair.labels[0]} with {pair.labels[1]}: {_percent(pair.share)} more than both alone"
-                for pair in self.together
-                if pair.status != "same"
-            ]
+            lines += (
+                []
+                if self.status != "different"
+                else [
+                    f"{pair.labels[0]} with {pair.labels[1]}: {_percent(pair.share)} more than both alone"
+                    for pair in self.together
+                    if pair.status != "same"
+                ]
+            )
             lines.append("")
         if self.changed:
             lines.append(f"changed   {places(self.changed)} of {len(self.tokens)}")

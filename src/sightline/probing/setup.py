@@ -188,6 +188,7 @@ def _check(found: Setup, run: Run) -> None:
     made, tokens = found.subject, len(found.ids)
     if not tokens:
         raise InputError("the text gives no tokens; write a sentence")
+    made.check(torch.tensor([found.ids]))
     if run.mode is not None and made.module is None:
         raise UnsupportedError(f"mode={run.mode!r}: {made.name} is a function, which has no modes")
     if run.mask is not None and not isinstance(made.module, Model):
