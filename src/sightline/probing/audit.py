@@ -12,7 +12,7 @@ Shapes: B rows, T tokens.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -47,6 +47,7 @@ def audit(
     seed: int = 0,
     output: str = "auto",
     compiled: bool = False,
+    only: Collection[str] | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Report:
     """Run every check that applies.
@@ -61,6 +62,7 @@ def audit(
     seed        of the random tokens
     output      what of the model's result is looked at: "auto", or its name
     compiled    whether FlexAttention is checked too, which is compiled first: minutes
+    only        the names of the checks that are run; those that they build on must be among them. Default: all
     progress    called with how many checks are done, and of how many
 
     The model is left as it was. Raises ConfigError for what cannot be audited, InputError where it takes no text.
@@ -78,7 +80,7 @@ def audit(
         if given.module is not None:
             given.module.eval()
         plan = _plan(given, mask, lengths, seed, compiled, training)
-        checks = _run(plan, progress)
+        checks = _run(plan, [each for each in CHECKS if only is None or each[0] in only], progress)
     return Report(
         model=given.name,
         expect=None if mask is None else str(mask),
@@ -192,16 +194,18 @@ def _one(name: str, function: Function, plan: Plan, earlier: dict[str, Check]) -
         return cannot_tell(name, f"stopped by {type(error).__name__}: {said:.200}")
 
 
-def _run(plan: Plan, progress: Callable[[int, int], object] | None) -> list[Check]:
+def _run(
+    plan: Plan, checks: Sequence[tuple[str, Function]], progress: Callable[[int, int], object] | None
+) -> list[Check]:
     found: dict[str, Check] = {}
-    for number, (name, function) in enumerate(CHECKS):
+    for number, (name, function) in enumerate(checks):
         started = time.perf_counter()
         check = _one(name, function, plan, found)
         found[name] = replace(check, seconds=round(time.perf_counter() - started, 3))
         if name == ALONE and check.status == "failed":
             plan = replace(plan, apart=True)
         if progress is not None:
-            progress(number + 1, len(CHECKS))
+            progress(number + 1, len(checks))
     return list(found.values())
 
 
