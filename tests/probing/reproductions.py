@@ -147,6 +147,18 @@ def _saved(found: Found) -> list[str]:
     ]
 
 
+def _asked(found: Found) -> list[str]:
+    """Attention weights: asking for them, or what they say."""
+    layer, query, key = (found.number(rf"{word} (\d+)", 0) for word in ("layer", "query", "key"))
+    first = f'model, ids = tiny("{found.kind}"), torch.arange(7, 15)[None]'
+    second = "asked = model(input_ids=ids, output_attentions=True)"
+    if "changes outputs" in found.detail:
+        return [first, second, APART.format("asked.logits - model(input_ids=ids).logits")]
+    if "sum to" in found.detail:
+        return [first, second, APART.format(f"asked.attentions[{layer}].sum(-1) - 1")]
+    return [first, second, APART.format(f"asked.attentions[{layer}][0, :, {query}, {key}]")]
+
+
 def _by_audit(found: Found) -> list[str]:
     return [
         f'model = tiny("{found.kind}")',
@@ -166,6 +178,7 @@ WRITTEN: dict[str, Callable[[Found], list[str]]] = {
     "cached = uncached, in pieces": _pieces,
     "cached = uncached, unequal prompts in a batch": _unequal,
     "attention kernels agree": _kernels,
+    "attention rows sum to one and respect the mask": _asked,
     "token types matter when given": _named,
     "positions matter when given": _named,
     "generation ignores what stands in padding": _writes,

@@ -71,3 +71,11 @@ def test_gpt2_counts_padding_and_adds_a_word_for_types_of_zero() -> None:
         "token types matter when given": causes.TYPES_DEFAULT,
     }
     assert "with position_ids that leave padding out, nothing changes" in report.failed[0].detail
+
+
+def test_falcon_loses_its_mask_when_it_is_asked_for_attention_weights() -> None:
+    """The boolean mask that is meant for SDPA is added to the scores of the other path: 1 or 0, which hides nothing."""
+    config = transformers.FalconConfig(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2)
+    report = audit(grown(transformers.FalconForCausalLM(config)).eval(), expect="causal", lengths=LENGTHS)
+    assert report.check("nobody sees what is hidden").status == "passed"
+    assert causes_of(report) == {"attention rows sum to one and respect the mask": causes.ASKED_PATH}

@@ -21,6 +21,7 @@ WHEN_PADDED: Final = "the mask is replaced by the padding mask, for the whole ba
 ONE_KERNEL: Final = "the mask is honoured on one attention kernel and not on another"
 KERNELS_DIFFER: Final = "attention kernels are given different masks, scales or biases"
 DOCUMENTS_VISIBLE: Final = "documents that are packed into one row see each other: the mask does not part them"
+ASKED_PATH: Final = "asking for attention weights takes another path, with another mask or none"
 ROWS_WRONG: Final = "attention weights are not a distribution over those who may be seen"
 
 # What mixes beside attention
