@@ -20,7 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "sightline"
 
 # A part imports from the rows below its own; parts in one row do not import each other.
 LAYERS = (
-    {"app"},
+    {"app", "pytest_plugin"},
     {"comparison", "testing"},
     {"tasks", "probing"},
     {"training", "decoding"},
