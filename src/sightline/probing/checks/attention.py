@@ -43,7 +43,8 @@ def rows_are_shares(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     if asked.outputs is not None and known is None:
         plain = plan.exact.run(plan.draw(1, tokens), plan.inputs(tokens))
         apart = float(difference(asked.outputs, plain).max())
-        if plan.exact.rounding.tell(apart) == "different" and earlier[KERNELS].status != "failed":
+        fine = OFF * torch.finfo(torch.float32).eps * float(plain.abs().max())
+        if apart > fine and plan.exact.rounding.tell(apart) == "different" and earlier[KERNELS].status != "failed":
             said = f"{tokens} tokens: asking for attention weights changes outputs by {amount(apart)}"
             return failed(ROWS, said, causes.ASKED_PATH)
     for layer, weights in enumerate(asked.weights):
@@ -56,12 +57,14 @@ def rows_are_shares(plan: Plan, earlier: Mapping[str, Check]) -> Check:
 
 def _judged(plan: Plan, layer: int, weights: Tensor, table: Tensor | None, known: str | None) -> Check | None:
     """What is wrong in one layer; None where nothing is."""
-    digit = max(torch.finfo(kind).eps for kind in (weights.dtype, plan.exact.rounding.digits))
+    digit = max(torch.finfo(kind).eps for kind in (weights.dtype, torch.float32))  # softmax is often taken in float32
     sums = weights.sum(-1)
     off = float(torch.minimum((sums - 1).abs(), sums.abs()).max())
     if off > CLOSE * digit:
         lowest, highest = (float(bound) for bound in sums.aminmax())
         said = f"layer {layer}: rows sum to {lowest:.4g} … {highest:.4g}"
+        if lowest < -CLOSE * digit:
+            return None  # no shares at all: a linear attention
         if off < OFF * digit or highest <= 1 + CLOSE * digit:
             return cannot_tell(ROWS, f"{said}; a sink, or a mixture with something else, would do that")
         return failed(ROWS, said, causes.ROWS_WRONG)

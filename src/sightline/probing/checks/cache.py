@@ -171,7 +171,7 @@ def unequal_prompts(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     whole = plan.draw(2, widest + grown, salt=10)
     mask = torch.ones_like(whole)
     mask[0, : widest - lengths[0]] = 0
-    positions = (mask.cumsum(-1) - 1).clamp(min=0) if plan.takes("position_ids") else None
+    positions = plan.positions(mask) if plan.takes("position_ids") else None
     try:
         found = _grow(view, whole, mask, widest, positions)
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
@@ -216,6 +216,8 @@ def _cause_of_unequal(
     plan: Plan, view: View, ids: Tensor, mask: Tensor, prompt: int, positions: Tensor | None
 ) -> str | None:
     """Whether it is what stands in the padding that shows later."""
+    if not bool(torch.isfinite(_grow(view, ids, mask, prompt, positions)[:, prompt:]).all()):
+        return causes.NOT_A_NUMBER
     other = torch.where(mask == 0, plan.draw(len(ids), ids.shape[1], salt=11), ids)
     one, two = (_grow(view, each, mask, prompt, positions)[0, prompt:] for each in (ids, other))
     if view.rounding.tell(float(difference(one, two).max())) == "different":

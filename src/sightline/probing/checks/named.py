@@ -12,13 +12,13 @@ from torch import Tensor
 
 from sightline.errors import SightlineError
 from sightline.probing import causes
-from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, not_applicable, passed
+from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, failed, not_applicable, passed
 from sightline.probing.checks.rounding import difference
 from sightline.probing.report import Check
 
 TYPES = "token types matter when given"
 POSITIONS = "positions matter when given"
-TOKENS, OFFSETS = 6, range(1, 5)
+TOKENS, FIRSTS = 6, range(5)
 
 
 def _apart(plan: Plan, ids: Tensor, one: Tensor, name: str, value: Tensor) -> float:
@@ -52,26 +52,36 @@ def types_matter(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     return passed(TYPES, f"{tokens} tokens: types of 0 change nothing, of 1 {amount(moved)}")
 
 
+def first_position(view: View, plan: Plan) -> int:
+    """What position the subject gives the first token of a text when it is not told; 0 where no number is it."""
+    tokens = min(TOKENS, max(1, plan.longest // 2))
+    ids, places = plan.draw(1, tokens, salt=14), torch.arange(tokens)[None]
+    plain = view.run(ids, plan.inputs(tokens))
+    for first in FIRSTS:
+        told = view.run(ids, {**plan.inputs(tokens), "position_ids": places + first})
+        if view.rounding.tell(float(difference(told, plain).max())) == "same":
+            return first
+    return 0
+
+
 def positions_matter(plan: Plan, earlier: Mapping[str, Check]) -> Check:
-    """Positions 0, 1, 2, … are what a text without positions gets, and 0, 2, 4, … are something else."""
+    """Positions in a row are what a text without positions gets, and 0, 2, 4, … are something else."""
     if not plan.takes("position_ids"):
         return not_applicable(POSITIONS, "it takes no position_ids")
     tokens = min(TOKENS, max(1, plan.longest // 2))
     ids, places = plan.draw(1, tokens, salt=14), torch.arange(tokens)[None]
     plain = plan.exact.run(ids, plan.inputs(tokens))
-    apart = _apart(plan, ids, plain, "position_ids", places)
-    if plan.exact.rounding.tell(apart) != "same":
-        for offset in OFFSETS:
-            if plan.exact.rounding.tell(_apart(plan, ids, plain, "position_ids", places + offset)) == "same":
-                return passed(POSITIONS, f"positions count from {offset}, not from 0")
-        if plan.exact.rounding.tell(apart) == "unclear":
-            return cannot_tell(POSITIONS, f"positions 0, 1, 2, … change outputs by {amount(apart)}: rounding?")
-        said = f"{tokens} tokens at positions 0, 1, 2, … differ by {amount(apart)} from the same without positions"
+    apart = _apart(plan, ids, plain, "position_ids", places + plan.first)
+    moved = _apart(plan, ids, plain, "position_ids", 2 * places + plan.first)
+    usual = f"{plan.first}, {plan.first + 1}, {plan.first + 2}, …"
+    rounding = plan.exact.rounding
+    if rounding.tell(apart) == "different":
+        said = f"{tokens} tokens at positions {usual} differ by {amount(apart)} from the same without positions"
         return failed(POSITIONS, said, causes.POSITIONS_DEFAULT)
-    moved = _apart(plan, ids, plain, "position_ids", 2 * places)
-    if plan.exact.rounding.tell(moved) == "unclear":
-        return cannot_tell(POSITIONS, f"positions 0, 2, 4, … change outputs by {amount(moved)}: rounding?")
-    if plan.exact.rounding.tell(moved) == "same":
-        said = f"{tokens} tokens at positions 0, 2, 4, … give what they give at 0, 1, 2, …, within {amount(moved)}"
+    if rounding.tell(apart) == "unclear" or rounding.tell(moved) == "unclear":
+        said = f"positions {usual} change outputs by {amount(apart)}, every second by {amount(moved)}"
+        return cannot_tell(POSITIONS, f"{said}: rounding?")
+    if rounding.tell(moved) == "same":
+        said = f"{tokens} tokens at every second position give what they give at {usual}, within {amount(moved)}"
         return failed(POSITIONS, said, causes.POSITIONS_IGNORED)
-    return passed(POSITIONS, f"{tokens} tokens: 0, 1, 2, … change nothing, 0, 2, 4, … {amount(moved)}")
+    return passed(POSITIONS, f"{tokens} tokens: {usual} change nothing, every second {amount(moved)}")

@@ -25,7 +25,7 @@ def documents_are_apart(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     if plan.longest < tokens:
         return not_applicable(PACKED, f"it takes {plan.longest} tokens at most")
     document = torch.cat([torch.full((size,), number) for number, size in enumerate(SIZES)])[None]
-    position = torch.cat([torch.arange(size) for size in SIZES])[None]
+    position = torch.cat([torch.arange(size) for size in SIZES])[None] + plan.first
     inputs = {name: value for name, value in (("documents", document), ("position_ids", position)) if plan.takes(name)}
     if not inputs:
         return not_applicable(PACKED, "it takes neither documents nor position_ids, which say where one begins")

@@ -40,7 +40,7 @@ def _run(plan: Plan, ids: Tensor, side: Side, places: int, salt: int, *, positio
     whole, mask = _padded(plan, ids, side, places, salt)
     inputs = {**plan.inputs(whole.shape[1]), "attention_mask": mask}
     if positions:
-        inputs["position_ids"] = (mask.cumsum(-1) - 1).clamp(min=0)
+        inputs["position_ids"] = plan.positions(mask)
     made = plan.exact.run(whole, inputs)
     return made[:, places:] if side == "left" else made[:, : ids.shape[1]]
 

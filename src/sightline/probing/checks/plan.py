@@ -46,6 +46,7 @@ class Plan:
     seed      of the random tokens
     compiled  whether kernels that are compiled first are checked too
     training  whether the model came in training mode
+    first     the number of the first position: transformers' RoBERTa counts from 2
     apart     whether each row has to be read alone, because rows of a batch change each other
     """
 
@@ -57,6 +58,7 @@ class Plan:
     seed: int = 0
     compiled: bool = False
     training: bool = False
+    first: int = 0
     apart: bool = False
 
     @property
@@ -103,6 +105,10 @@ class Plan:
             before = int(reached.sum())
             reached = (reached.float() @ table.float()) > 0
         return reached
+
+    def positions(self, mask: Tensor) -> Tensor:
+        """Positions (B, T) that leave padding out, as the subject numbers them; mask (B, T) is 1 for real tokens."""
+        return (mask.cumsum(-1) - 1).clamp(min=0) + self.first
 
     def looks_back(self, tokens: int = 16) -> bool:
         """Whether nothing may be known of what comes later."""
