@@ -354,6 +354,14 @@ def test_nothing_of_the_model_stays_changed() -> None:
     assert not any(each._forward_hooks or each._forward_pre_hooks for each in model.modules())
 
 
+def test_gradients_are_there_wherever_it_is_called() -> None:
+    model = subjects.gpt2()
+    for off in (torch.no_grad, torch.inference_mode):
+        with off():
+            found = measure(model, IDS.clone(), inputs={"attention_mask": torch.ones(1, TOKENS)})
+        assert set(found.strength) == {"substitution", "gradient"} and torch.equal(found.visible, CAUSAL)
+
+
 def test_the_same_seed_measures_the_same() -> None:
     one, two = measure(subjects.gpt2(), seed=4), measure(subjects.gpt2(), seed=4)
     assert all(torch.equal(one.strength[name], two.strength[name]) for name in one.strength)

@@ -30,7 +30,7 @@ def by_gradient(subject: Subject, scene: Scene, asked: Tensor, projections: int,
     size = plain.double().square().sum(-1).mean().sqrt()
     generator = torch.Generator().manual_seed(scene.seed)
     found = []
-    with torch.inference_mode(False), torch.enable_grad(), quiet(subject):
+    with quiet(subject), torch.enable_grad():
         for some in asked.split(rows):
             vectors = plain.repeat(len(some), 1, 1).requires_grad_()
             outputs = _outputs(subject, scene, vectors)[torch.arange(len(some)), some]  # (R, V)
@@ -66,4 +66,4 @@ def _sizes(total: Tensor, vectors: Tensor, last: bool) -> Tensor:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

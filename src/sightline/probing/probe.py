@@ -87,13 +87,14 @@ def probe(
         probe(model, "a text", expect="causal").leaks
     """
     settings = Settings(method=method, substitutes=substitutes, projections=projections, positions=positions, seed=seed)
-    made = subject(model, vocabulary=vocabulary, tokenizer=tokenizer, output=output)
-    ids, read = ids_of(made, text_or_ids)
-    told = {**read, **(inputs or {})}
-    scene = Scene(ids=ids, inputs=told, past=past, state=state, seed=seed)
-    scene.check(made)
-    with untouched(made.module, seed=seed):
-        return _probe(made, scene, settings, expect, layers)
+    with torch.inference_mode(False), torch.no_grad():
+        made = subject(model, vocabulary=vocabulary, tokenizer=tokenizer, output=output)
+        ids, read = ids_of(made, text_or_ids)
+        told = {name: given.clone() for name, given in {**read, **(inputs or {})}.items()}
+        scene = Scene(ids=ids.clone(), inputs=told, past=past, state=state, seed=seed)
+        scene.check(made)
+        with untouched(made.module, seed=seed):
+            return _probe(made, scene, settings, expect, layers)
 
 
 def _probe(made: Subject, scene: Scene, settings: Settings, expect: Expect, layers: int | None) -> Dependence:

@@ -29,7 +29,8 @@ class _Held:
         for module, training in self.training:
             module.training = training
         for parameter, wanted in self.wanted:
-            parameter.requires_grad_(wanted)
+            if parameter.requires_grad != wanted:
+                parameter.requires_grad_(wanted)
         for module, own in self.buffers:
             module._buffers.update(own)  # the tensors themselves, where a forward pass put others in their place
         with torch.no_grad():
