@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PATIENCE = 60.0  # seconds for one answer, on a machine that is busy
+PATIENCE = 180.0  # seconds for one answer, on a machine that is busy
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --disable-extensions --disable-sync"
     " --disable-background-networking --disable-component-update --disable-dev-shm-usage --remote-debugging-pipe"
@@ -140,18 +140,14 @@ def browsing(home: Path) -> Iterator[Tab]:
     commands, write = os.pipe()
     read, answers = os.pipe()
 
-    def hand_over() -> None:  # the browser reads commands from 3 and writes answers to 4
-        low, high = os.dup(commands), os.dup(answers)
-        os.dup2(low, 3)
-        os.dup2(high, 4)
-
+    # The browser reads commands from 3 and writes answers to 4, which the shell makes of whichever numbers these have.
+    run = f'exec "$0" "$@" 3<&{commands} 4>&{answers}'
     process = subprocess.Popen(
-        [program, *FLAGS.split(), f"--user-data-dir={home}"],
+        ["bash", "-c", run, program, *FLAGS.split(), f"--user-data-dir={home}"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=hand_over,
-        close_fds=False,
+        pass_fds=(commands, answers),
         env={**os.environ, "HOME": str(home)},
     )
     os.close(commands)
