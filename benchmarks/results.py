@@ -235,7 +235,7 @@ def tables() -> None:
             f"## {dataset.title}",
             "",
             f"{dataset.about[0].upper()}{dataset.about[1:]}. {rows['train']:,} rows to learn from, {rows['dev']:,} dev,"
-            f" {rows['test']:,} test; {protocol['passes']} passes, {protocol['seeds']} seeds, {protocol['precision']}.",
+            f" {rows['test']:,} test; {protocol['passes']} pass{'es' * (protocol['passes'] != 1)}, {protocol['seeds']} seeds, {protocol['precision']}.",
             "",
             *_table(results),
             "",

@@ -107,14 +107,14 @@ def delimited_rows(
         raise InputError(f"row {number + 1} of {name} (line {rows.line_num}) cannot be read: {error}{remedy}") from None
 
 
-_scan = json.JSONDecoder().scan_once
+_decoder = json.JSONDecoder()
 
 
 def _json(line: str) -> object:
-    """What `json.loads` gives, in a third of its time for a line that holds a value and nothing else."""
+    """What `json.loads` gives, in half of its time for a line that holds a value and nothing else."""
     try:
-        row, end = _scan(line, 0)
-    except StopIteration:
+        row, end = _decoder.raw_decode(line)
+    except ValueError:  # blanks before it, or what is no JSON at all
         return json.loads(line)
     return row if line[end:] in ("", "\n", "\r\n") else json.loads(line)
 
