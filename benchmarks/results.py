@@ -231,11 +231,12 @@ def tables() -> None:
             continue
         results = json.loads(path.read_text(encoding="utf-8"))
         rows, protocol = results["data"]["rows"], results["protocol"]
+        passes = f"{protocol['passes']} pass{'es' * (protocol['passes'] != 1)}"
         parts += [
             f"## {dataset.title}",
             "",
             f"{dataset.about[0].upper()}{dataset.about[1:]}. {rows['train']:,} rows to learn from, {rows['dev']:,} dev,"
-            f" {rows['test']:,} test; {protocol['passes']} pass{'es' * (protocol['passes'] != 1)}, {protocol['seeds']} seeds, {protocol['precision']}.",
+            f" {rows['test']:,} test; {passes}, {protocol['seeds']} seeds, {protocol['precision']}.",
             "",
             *_table(results),
             "",
