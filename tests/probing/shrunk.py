@@ -59,6 +59,7 @@ CAUSAL = {"is_decoder": True, "use_cache": True, "causal": True, "is_encoder_dec
 UNTOUCHED = {"model_type", "architectures", "transformers_version", "dtype", "torch_dtype", "_name_or_path"}
 REASONS = {
     "xlnet": "it reads both sides unless an order is given (perm_mask), as its paper means it",
+    "cpmant": "its forward calls every token that it is given context, and context sees both sides",
     "xlm": "its configuration says causal=False unless told otherwise",
 }
 """Type → the reason why a later token may be seen."""
