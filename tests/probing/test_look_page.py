@@ -217,6 +217,16 @@ def test_every_class_of_the_page_is_styled_or_structural() -> None:
     script = resource("sightline.probing", "look.js") + resource("sightline.probing", "draw.js")
     assert used - styled - shared <= {"lens-reading", "body", "intro", "true", "blind", "sees", "svg"}
     by_script = {name for name in styled - used if re.search(rf"\b{name}\b", script)}
-    of_matrices = {"leak", "leak-sign", "missing-sign", "unsure", "unsure-sign", "left-out", "special", "blank"}
+    of_matrices = {
+        "cell-scale",
+        "leak",
+        "leak-sign",
+        "missing-sign",
+        "unsure",
+        "unsure-sign",
+        "left-out",
+        "special",
+        "blank",
+    }
     ranges = {f"is-{step}" for step in range(1, 6)} | {f"shade-{step}" for step in range(6)}
     assert styled - used - by_script <= of_matrices | ranges

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from sightline.pages.markup import Child, Html, isolated, joined, listed, shortened, tag
 from sightline.pages.shell import data
-from sightline.probing.draw import KINDS, Kind, Matrix, label, meanings
+from sightline.probing.draw import KINDS, SHADES, Kind, Matrix, label, meanings
 
 LETTER = 7.3  # units that a letter of a label takes, about
 LABEL = 12  # letters of a label
@@ -110,11 +110,20 @@ def key(kind: Kind) -> Html:
     return tag("svg", *parts, class_="cell-key", viewBox="0 0 16 16", aria_hidden="true", focusable="false")
 
 
+def _scale() -> Html:
+    """Every shade, the weakest first: which of them is dark depends on the page's ground."""
+    steps = [
+        tag("rect", x=10 * step, y=0, width=9, height=16, class_=f"cell shade-{step + 1}") for step in range(SHADES)
+    ]
+    box = f"0 0 {10 * SHADES} 16"
+    return tag("svg", *steps, class_="cell-scale", viewBox=box, aria_hidden="true", focusable="false")
+
+
 def legend(matrix: Matrix) -> Html:
     """What the signs of this matrix mean."""
     told = [joined(key(kind), text) for kind, text in meanings(matrix)]
     if matrix.strength is not None and matrix.count("sees"):
-        told.append(joined("darker: more strongly, each shade ten times"))
+        told.append(joined(_scale(), "weaker to stronger, each shade ten times"))
     return listed(*told, class_="cells")
 
 

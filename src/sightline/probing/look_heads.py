@@ -59,8 +59,8 @@ def heads(texts: Sequence[str], weights: Tensor) -> Html:
         "weights": encoded((weights * 255).round().clamp(0, 255)),
     }
     explained = (
-        "Every square is a head, layers from top to bottom; in it a row is a token that asks, and darker means more"
-        " attention. Choose one to see it large."
+        "Every square is a head, layers from top to bottom; in it a row is a token that asks, and what stands out most"
+        " gets most of its attention. Choose one to see it large."
     )
     said = tag("p", class_="readout", id="heads-said", role="status")
     body = [_all(layers, count, tokens), said, _one(), data("look-heads", values)]
