@@ -9,7 +9,9 @@ from readme import Reader
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("page", ["pretrain.md", "evaluate.md", "probe.md", "audit.md", "look.md"])
+@pytest.mark.parametrize(
+    "page", ["pretrain.md", "evaluate.md", "probe.md", "audit.md", "look.md", "testing.md", "explain.md"]
+)
 def test_it_runs_as_written(page: str, tmp_path: Path) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert not (problems := Reader(tmp_path, ROOT).read(text)), "\n" + "\n\n".join(problems)
