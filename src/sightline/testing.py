@@ -84,6 +84,7 @@ def assert_causal(
 
     >>> assert_causal(model)  # doctest: +SKIP
     """
+    __tracebackhide__ = True  # pytest shows the test's own line
     how = _How(vocabulary=vocabulary, lengths=lengths, seed=seed, output=output, step=step, tokenizer=tokenizer)
     _assert_seen("assert_causal", model, "causal", how)
 
@@ -99,6 +100,7 @@ def assert_bidirectional(
     tokenizer: Any = None,
 ) -> None:
     """Every output depends on every token."""
+    __tracebackhide__ = True
     how = _How(vocabulary=vocabulary, lengths=lengths, seed=seed, output=output, step=step, tokenizer=tokenizer)
     _assert_seen("assert_bidirectional", model, "bidirectional", how)
 
@@ -118,6 +120,7 @@ def assert_mask(
 
     >>> assert_mask(model, "prefix(4) | causal")  # doctest: +SKIP
     """
+    __tracebackhide__ = True
     how = _How(vocabulary=vocabulary, lengths=lengths, seed=seed, output=output, step=step, tokenizer=tokenizer)
     _assert_seen("assert_mask", model, see, how)
 
@@ -133,6 +136,7 @@ def assert_padding_inert(
     tokenizer: Any = None,
 ) -> None:
     """Padding on either side, and whatever stands in it, changes no real token's output."""
+    __tracebackhide__ = True
     how = _How(vocabulary=vocabulary, lengths=lengths, seed=seed, output=output, step=step, tokenizer=tokenizer)
     _assert_passed("assert_padding_inert", model, (SAME, ALONE, LEAKS, MATE), (CONTENT, RIGHT, LEFT), how)
 
@@ -148,6 +152,7 @@ def assert_cache_exact(
     tokenizer: Any = None,
 ) -> None:
     """Read token by token, in pieces, and from unequal prompts in a batch, a text gets what it gets at once."""
+    __tracebackhide__ = True
     how = _How(vocabulary=vocabulary, lengths=lengths, seed=seed, output=output, step=step, tokenizer=tokenizer)
     _assert_passed("assert_cache_exact", model, (SAME, LEAKS), (STEPS, CHUNKS, UNEQUAL), how)
 
@@ -163,12 +168,14 @@ def assert_batch_independent(
     tokenizer: Any = None,
 ) -> None:
     """A row gets what it gets alone, whatever other rows there are, how many, in which order."""
+    __tracebackhide__ = True
     how = _How(vocabulary=vocabulary, lengths=lengths, seed=seed, output=output, step=step, tokenizer=tokenizer)
     _assert_passed("assert_batch_independent", model, (SAME,), (ALONE,), how)
 
 
 def _assert_passed(claim: str, model: object, before: tuple[str, ...], asked: tuple[str, ...], how: _How) -> None:
     """Those checks pass; `before` are those that they build on."""
+    __tracebackhide__ = True
     made = how.subject(model)
     report = audit(made, only=(*before, *asked), lengths=how.lengths, seed=how.seed)
     checks = tuple(check for check in report.checks if check.name in asked or check.name == SAME)
@@ -177,6 +184,7 @@ def _assert_passed(claim: str, model: object, before: tuple[str, ...], asked: tu
 
 def _assert_seen(claim: str, model: object, see: Mask | str, how: _How) -> None:
     """Outputs depend on those tokens that the mask shows, and on no others."""
+    __tracebackhide__ = True
     made = how.subject(model)
     names = (SAME, ALONE, LEAKS, GRADIENT, PAST, MATE, KERNELS)
     report = audit(made, see, only=names, lengths=how.lengths, seed=how.seed)
@@ -242,6 +250,7 @@ def _conclude(
     claim: str, made: Subject, checks: tuple[Check, ...], asked: tuple[str, ...], pairs: tuple[str, ...]
 ) -> None:
     """Keep what was found for the report, and raise where it does not hold."""
+    __tracebackhide__ = True
     said = _said(claim, made, checks, asked, pairs)
     where = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
     RECORD.keep(Checked(where=where, claim=claim, model=made.name, ok=not said, said=said, checks=checks))
