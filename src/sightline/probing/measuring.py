@@ -105,7 +105,8 @@ class InDoubt:
         draws = draws_for(self.made, self.settings.substitutes, self.settings.seed)
         try:
             twin = self.made.copy(torch.float64)
-            before, by, alike = compare(self.made, twin, self.scene, columns, draws, self.conditions.rows)
+            rows = max(1, self.conditions.rows // 2)  # of which the numbers take twice the memory
+            before, by, alike = compare(self.made, twin, self.scene, columns, draws, rows)
             rounding = find_rounding(twin, self.scene.ids, self.scene.inputs)
         except (SightlineError, RuntimeError, TypeError, ValueError) as error:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
