@@ -8,7 +8,7 @@ import pytest
 
 from sightline.app.cli import main
 from sightline.tasks import prepare_reading
-from sightline.tasks.prepare_work import Encoding
+from sightline.tasks.prepare_work import AHEAD, Encoding
 from sightline.text.corpus import open_corpus
 from tasks.test_prepare import content, sentences, write
 
@@ -75,7 +75,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(
         patch.setattr(Encoding, "_write", interrupted)
         assert main(asked) == 130
     captured = capsys.readouterr()
-    assert captured.out == "" and calls == 3
+    assert captured.out == "" and calls == 3 + AHEAD  # what is being encoded is waited for
     assert f"Saved in {tmp_path / 'corpus'}. To go on, give the same command again.\n" in captured.err
     assert main(asked) == 0
     assert f"Going on with the corpus that was begun in {tmp_path / 'corpus'}.\n" in capsys.readouterr().err
