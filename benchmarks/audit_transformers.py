@@ -149,9 +149,10 @@ def _section(whole: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"transformers {protocol['transformers']} names {protocol['types']} types of causal language models;"
-        f" {len(audited)} of the {len(results)} tried were built tiny from their configurations alone and audited with"
-        f' `expect="causal"`. {passed:,} checks passed, {open_} could not be told. In {len(clean)} types nothing was'
-        f" found. A token that comes later is seen in {len(leaking)}, each for a reason:"
+        f" {len(results)} were tried; {len(audited)} could be built tiny from their configurations alone and were"
+        f' audited with `expect="causal"`. {passed:,} checks passed, {open_} could not be told.'
+        f" In {len(clean)} types nothing was found."
+        f" A token that comes later is seen in {len(leaking)}, each for a reason:"
     )
     yield ""
     for kind in sorted(leaking):

@@ -57,8 +57,10 @@ def _padded(found: Found) -> list[str]:
     masks = ("filler * 0", "ids * 0 + 1") if left else ("ids * 0 + 1", "filler * 0")
     real = f"[:, {places}:]" if left else "[:, :5]"
     mask = f"attention_mask=torch.cat([{', '.join(masks)}], 1)"
-    padded = f"model(input_ids=torch.cat([{', '.join(sides)}], 1), {mask}).logits{real}"
-    alone = padded.replace("[filler", "[filler + 1").replace("filler],", "filler + 1],")
+    padded, alone = (
+        f"model(input_ids=torch.cat([{', '.join(ids)}], 1), {mask}).logits{real}"
+        for ids in (sides, [side.replace("filler", "filler + 1") for side in sides])
+    )
     return [
         f'model, ids = tiny("{found.kind}"), torch.tensor([[7, 11, 23, 5, 42]])',
         f"filler = torch.full((1, {places}), 9)",
@@ -124,9 +126,10 @@ def _named(found: Found) -> list[str]:
 
 def _writes(found: Found) -> list[str]:
     how = "max_new_tokens=1, do_sample=False, return_dict_in_generate=True, output_logits=True, pad_token_id=0"
-    call = "model.generate(input_ids=torch.tensor([[{0}, {0}, 7, 11]]), attention_mask=mask, " + how + ").logits[0]"
+    ids = "torch.tensor([[{0}, {0}, {0}, 7, 11, 23, 5]])"
+    call = f"model.generate(input_ids={ids}, attention_mask=mask, {how}).logits[0]"
     return [
-        f'model, mask = tiny("{found.kind}"), torch.tensor([[0, 0, 1, 1]])',
+        f'model, mask = tiny("{found.kind}"), torch.tensor([[0] * 3 + [1] * 4])',
         f"one, other = {call.format(9)}, {call.format(33)}",
         APART.format("one - other"),
     ]

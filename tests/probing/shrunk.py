@@ -60,6 +60,9 @@ UNTOUCHED = {"model_type", "architectures", "transformers_version", "dtype", "to
 REASONS = {
     "xlnet": "it reads both sides unless an order is given (perm_mask), as its paper means it",
     "cpmant": "its forward calls every token that it is given context, and context sees both sides",
+    "prophetnet": "its predicting streams take the scores of relative positions from (positions, heads) as if they were"
+    " (heads, positions), so other positions' are taken; `permute(0, 1, 4, 2, 3)` in its"
+    " `get_predict_relative_pos_embeddings` ends it",
     "xlm": "its configuration says causal=False unless told otherwise",
 }
 """Type → the reason why a later token may be seen."""
