@@ -118,7 +118,7 @@ def _find_step(module: nn.Module, takes: tuple[str, ...], run: Run, ids: Tensor,
         try:
             step(ids[:, 3:], step(ids[:, :3], None, {})[1], {})
             return step
-        except (SightlineError, RuntimeError, TypeError, ValueError, AttributeError, IndexError):
+        except (SightlineError, RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError):
             continue
     return None
 
