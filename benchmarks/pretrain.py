@@ -271,7 +271,7 @@ def main() -> None:
             told += lines(family, rounds)
     print("\n".join(told))
     if options.write:
-        write("pretraining", told)
+        write(told, "pretraining")
 
 
 if __name__ == "__main__":

@@ -83,8 +83,10 @@ def row(case: str, rounds: list[dict[str, dict]]) -> str:
 def write(table: list[str], name: str = "benchmark") -> None:
     """Put the table where the document keeps the one of this name."""
     begin, end = f"<!-- {name} begin -->\n", f"<!-- {name} end -->"
-    before, _, rest = DOCUMENT.read_text(encoding="utf-8").partition(begin)
-    _, _, after = rest.partition(end)
+    before, found, rest = DOCUMENT.read_text(encoding="utf-8").partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise SystemExit(f"{DOCUMENT.name} has no place for {name!r}")
     DOCUMENT.write_text(before + begin + "\n".join(table) + "\n" + end + after, encoding="utf-8")
 
 
