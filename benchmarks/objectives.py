@@ -167,8 +167,9 @@ def ask(work: Path, name: str, run: Run, pairs: str) -> dict[str, Any]:
     found = {}
     for mask in run.asked:
         out = f"{name}-{pairs}-{mask}.json"
-        looks = [] if mask == "permuted" else ["--mask", mask]
-        _command(work, "evaluate", name, "blimp", "--data", pairs, *looks, "--dtype", "bfloat16", "--out", out)
+        if not (work / out).is_file():
+            looks = [] if mask == "permuted" else ["--mask", mask]
+            _command(work, "evaluate", name, "blimp", "--data", pairs, *looks, "--dtype", "bfloat16", "--out", out)
         results = json.loads((work / out).read_text(encoding="utf-8"))
         found[mask] = {"method": results["measured"]["method"], **results["summary"]}
     return found
@@ -209,16 +210,18 @@ def keep(path: Path, found: list[dict[str, Any]], **rest: Any) -> None:
 
 
 def run(data: Path, work: Path, names: list[str]) -> None:
-    """The small models, one after another; then all that are there are compared on labelled rows."""
+    """The small models, one after another; once all are there they are compared on labelled rows."""
     corpus(data, work)
     pairs = blimp(data, work, PAIRS)
     for name in names:
         found = measure(work, name, RUNS[name], {"batches.rows": ROWS, "run.steps": STEPS}, pairs)
         keep(KEPT / "objectives.json", [found], pairs=PAIRS)
+    if missing := [name for name in RUNS if not (work / name / "sightline-pretraining.json").is_file()]:
+        print(f"The comparison waits for {', '.join(missing)}.")
+        return
     agnews(data, work)
-    there = [name for name in RUNS if (work / name / "sightline-pretraining.json").is_file()]
     contenders = ["majority", "tfidf", "encoder", "decoder"]
-    for name in there:
+    for name in RUNS:
         asked = RUNS[name].asked
         contenders += [name] if len(asked) == 1 else [f"{name}@{mask}" for mask in asked]
     line = ["agnews/train.csv", "--test", "agnews/test.csv", "--text", "text", "--label", "label"]
