@@ -162,12 +162,17 @@ def teach(work: Path, name: str, run: Run, changes: dict[str, Any]) -> None:
     _command(work, "pretrain", recipe, "--corpus", "corpus", "--out", name, *settings, *resume)
 
 
+def _answered(out: Path) -> bool:
+    """Whether an evaluation came to its end: one that was stopped keeps what it has, and has no summary."""
+    return out.is_file() and json.loads(out.read_text(encoding="utf-8")).get("summary") is not None
+
+
 def ask(work: Path, name: str, run: Run, pairs: str) -> dict[str, Any]:
     """BLiMP, through each of the run's masks."""
     found = {}
     for mask in run.asked:
         out = f"{name}-{pairs}-{mask}.json"
-        if not (work / out).is_file():
+        if not _answered(work / out):
             looks = [] if mask == "permuted" else ["--mask", mask]
             _command(work, "evaluate", name, "blimp", "--data", pairs, *looks, "--dtype", "bfloat16", "--out", out)
         results = json.loads((work / out).read_text(encoding="utf-8"))
