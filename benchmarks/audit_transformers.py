@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 import transformers
+from document import write
 
 import sightline as sl
 from sightline.comparison.results import machine
@@ -33,9 +34,6 @@ from probing import reproductions  # noqa: E402  # which lies beside the tests t
 from probing.shrunk import REASONS, TYPES, tiny  # noqa: E402
 
 KEPT = ROOT / "docs" / "results" / "transformers-audit.json"
-BEGIN = "<!-- written by benchmarks/audit_transformers.py tables -->"
-END = "<!-- end of what benchmarks/audit_transformers.py writes -->"
-NEXT = "<!-- written by benchmarks/wikitext.py tables -->"
 LENGTHS = (1, 2, 3, 7, 8, 9, 10, 31, 33)  # 9 is the window of those that have one
 SECONDS = 300  # for one type
 LEFT = "padding on the left is inert"
@@ -128,12 +126,14 @@ def _failures(audited: list[dict[str, Any]]) -> Iterator[str]:
         kinds = ", ".join(each["type"] for each in found)
         yield f"| {name} | {cause} | {len(found)}: {kinds} |"
     yield ""
-    yield "One of each, as its three lines repeat it (after `import tempfile, torch, sightline as sl` and"
-    yield "`from probing.shrunk import tiny`, in the folder `tests`):"
+    yield "<details><summary>One of each, as three lines repeat it</summary>"
+    yield ""
+    yield "After `import tempfile, torch, sightline as sl` and `from probing.shrunk import tiny`, in the folder `tests`:"
     for (name, _), found in sorted(groups.items(), key=lambda pair: -len(pair[1])):
         yield from ("", f"{found[0]['type']}: {name}; they print {found[0]['prints']}.", "", "```python")
         yield from found[0]["reproduction"]
         yield "```"
+    yield from ("", "</details>")
 
 
 def _section(whole: dict[str, Any]) -> Iterator[str]:
@@ -172,14 +172,7 @@ def _section(whole: dict[str, Any]) -> Iterator[str]:
 
 def tables() -> None:
     """Write the section of docs/results.md."""
-    page = ROOT / "docs" / "results.md"
-    text = page.read_text(encoding="utf-8")
-    section = "\n".join([BEGIN, *_section(json.loads(KEPT.read_text(encoding="utf-8"))), END])
-    if BEGIN in text:
-        before, after = text.split(BEGIN)[0], text.split(END)[1]
-        page.write_text(before + section + after, encoding="utf-8")
-    else:
-        page.write_text(text.replace(NEXT, f"{section}\n\n{NEXT}", 1), encoding="utf-8")
+    write("results.md", "audit", list(_section(json.loads(KEPT.read_text(encoding="utf-8")))))
 
 
 def main() -> None:

@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from run import machine, write
+from document import write
+from run import machine
 
 SIDES = ("sightline", "transformers")
 ROWS, TOKENS, TARGETS = 16, 128, 21  # a sixth of the tokens is asked for, as in XLNet's pretraining
@@ -354,7 +355,7 @@ def main() -> None:
                 print(table[-1], file=sys.stderr, flush=True)
     print("\n".join(table))
     if options.write:
-        write(table, "families")
+        write("performance.md", "families", table)
 
 
 if __name__ == "__main__":

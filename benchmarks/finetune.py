@@ -26,7 +26,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from run import machine, write
+from document import write
+from run import machine
 
 SHAPES = {
     "base": ("bert-base, 12 layers x 768", {}, 6),
@@ -286,7 +287,7 @@ def main() -> None:
             table += lines(shape, rounds)
             print("\n".join(table), flush=True)
     if options.write:
-        write(table, "fine-tuning")
+        write("performance.md", "fine-tuning", table)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+from document import DOCS, write
+
 KEPT = DOCS / "results"
 NOISE = 1.5  # points of BLiMP that another seed may make: published standard deviations are 0.5 to 1.5
-NEXT = "<!-- below: written by benchmarks/results.py tables -->"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,24 +236,13 @@ def _curves(whole: dict[str, Any]) -> None:
     figure.savefig(DOCS / "pictures" / "pretraining.svg", metadata={"Date": None, "Creator": None})
 
 
-def _place(text: str, name: str, section: list[str]) -> str:
-    """The document with a section written between its marks, or before the tables of rows where it is new."""
-    begin, end = (f"<!-- {word} what benchmarks/objectives.py writes: {name} -->" for word in ("begin of", "end of"))
-    before, _, rest = text.partition(begin if begin in text else NEXT)
-    after = rest.partition(end)[2].lstrip("\n") if begin in text else NEXT + rest
-    return "\n".join([before.rstrip(), "", begin, *section, end, "", after])
-
-
 def tables() -> None:
     """Write the sections of docs/results.md from what is in docs/results."""
-    path = DOCS / "results.md"
-    text = path.read_text(encoding="utf-8")
     small, compared, larger = (KEPT / f"{name}.json" for name in ("objectives", "agnews-1000", "long"))
     if small.is_file() and compared.is_file():
         found = [json.loads(each.read_text(encoding="utf-8")) for each in (small, compared)]
-        text = _place(text, "small", _small(*found))
+        write("results.md", "objectives", _small(*found))
     if larger.is_file():
         whole = json.loads(larger.read_text(encoding="utf-8"))
         _curves(whole)
-        text = _place(text, "long", _long(whole))
-    path.write_text(text, encoding="utf-8")
+        write("results.md", "pretraining", _long(whole))

@@ -24,8 +24,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from document import write
 from finetune import Clock, peak_mb
-from run import machine, write
+from run import machine
 
 ROWS, TOKENS, VOCABULARY = 16, 256, 30000
 WARM, MEASURED = 3, 6  # steps
@@ -271,7 +272,7 @@ def main() -> None:
             told += lines(family, rounds)
     print("\n".join(told))
     if options.write:
-        write(told, "pretraining")
+        write("performance.md", "pretraining", told)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+from document import DOCS, write
+
 KEPT = DOCS / "results"
 PRETRAINED = "all-MiniLM-L6-v2"
 Row = tuple[str, ...]  # one text or two, then the label
@@ -221,10 +222,8 @@ def _against_new(results: dict[str, Any]) -> str:
 
 
 def tables() -> None:
-    """Write docs/results.md from what is in docs/results."""
-    text = (DOCS / "results.md").read_text(encoding="utf-8") if (DOCS / "results.md").exists() else ""
-    head = text.split(MARK)[0] if MARK in text else ""
-    parts = [head.rstrip(), "", MARK, ""]
+    """Write the tables of rows in docs/results.md from what is in docs/results."""
+    parts = []
     for name, dataset in DATASETS.items():
         path = KEPT / f"{name}.json"
         if not path.is_file():
@@ -249,10 +248,7 @@ def tables() -> None:
         ]
     machines = sorted({json.loads(path.read_text())["protocol"]["machine"] for path in KEPT.glob("*.json")})
     parts += [f"Machine: {'; '.join(machines)}.", ""]
-    (DOCS / "results.md").write_text("\n".join(parts), encoding="utf-8")
-
-
-MARK = "<!-- below: written by benchmarks/results.py tables -->"
+    write("results.md", "rows", parts)
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from document import write
+
 HERE = Path(__file__).parent
-DOCUMENT = HERE.parent / "docs" / "performance.md"
 SIDES = ("sightline", "transformers")
 UNITS = {
     "decode-float32": ("GPT-2 124M, greedy, batch 1, 128 tokens, float32", "tokens/s"),
@@ -80,16 +81,6 @@ def row(case: str, rounds: list[dict[str, dict]]) -> str:
     )
 
 
-def write(table: list[str], name: str = "benchmark") -> None:
-    """Put the table where the document keeps the one of this name."""
-    begin, end = f"<!-- {name} begin -->\n", f"<!-- {name} end -->"
-    before, found, rest = DOCUMENT.read_text(encoding="utf-8").partition(begin)
-    _, closed, after = rest.partition(end)
-    if not (found and closed):
-        raise SystemExit(f"{DOCUMENT.name} has no place for {name!r}")
-    DOCUMENT.write_text(before + begin + "\n".join(table) + "\n" + end + after, encoding="utf-8")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
@@ -118,7 +109,7 @@ def main() -> None:
             print(table[-1], flush=True)
     print("\n".join(table))
     if options.write:
-        write(table)
+        write("performance.md", "benchmark", table)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from statistics import mean, median
 from typing import Any
 
 import torch
+from document import DOCS, write
 from torch import Tensor, nn
 
 from sightline.comparison.results import machine
@@ -45,10 +46,7 @@ from sightline.training.config import TrainingConfig
 from sightline.training.fit import Training, fit
 from sightline.training.stream import StreamSteps
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
 KEPT = DOCS / "results" / "wikitext-2.json"
-BEGIN, END = "<!-- written by benchmarks/wikitext.py tables -->", "<!-- end of what benchmarks/wikitext.py writes -->"
-NEXT = "<!-- below: written by benchmarks/results.py tables -->"
 SEGMENT = 64  # words that are asked together
 CONTEXTS = (0, 64, 128, 256, 512, 1024)
 EVERY = 100  # steps from checkpoint to checkpoint
@@ -304,7 +302,6 @@ def tables() -> None:
     whole = json.loads(KEPT.read_text(encoding="utf-8"))
     protocol, seeds = whole["protocol"], sorted({one["seed"] for one in whole["results"]})
     section = [
-        BEGIN,
         "## WikiText-2: what a memory buys",
         "",
         f"Perplexity of {whole['data']['test']:,} test words under the same weights, with more and more words before"
@@ -320,13 +317,8 @@ def tables() -> None:
         "```sh",
         whole["command"],
         "```",
-        END,
     ]
-    path = DOCS / "results.md"
-    text = path.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN if BEGIN in text else NEXT)
-    after = rest.partition(END)[2].lstrip("\n") if BEGIN in text else NEXT + rest
-    path.write_text("\n".join([before.rstrip(), "", *section, "", after]), encoding="utf-8")
+    write("results.md", "WikiText-2", section)
 
 
 def main() -> None:
