@@ -128,7 +128,8 @@ def _failures(audited: list[dict[str, Any]]) -> Iterator[str]:
     yield ""
     yield "<details><summary>One of each, as three lines repeat it</summary>"
     yield ""
-    yield "After `import tempfile, torch, sightline as sl` and `from probing.shrunk import tiny`, in the folder `tests`:"
+    yield "In the folder `tests`, after `import tempfile, torch, sightline as sl` and"
+    yield "`from probing.shrunk import tiny`:"
     for (name, _), found in sorted(groups.items(), key=lambda pair: -len(pair[1])):
         yield from ("", f"{found[0]['type']}: {name}; they print {found[0]['prints']}.", "", "```python")
         yield from found[0]["reproduction"]
@@ -148,8 +149,8 @@ def _section(whole: dict[str, Any]) -> Iterator[str]:
     yield "## transformers' causal language models, audited"
     yield ""
     yield (
-        f"transformers {protocol['transformers']} names {protocol['types']} types of causal language models;"
-        f" {len(results)} were tried; {len(audited)} could be built tiny from their configurations alone and were"
+        f"transformers {protocol['transformers']} names {protocol['types']} types of causal language models."
+        f" Of {len(results)} tried, {len(audited)} could be built tiny from their configurations alone and were"
         f' audited with `expect="causal"`. {passed:,} checks passed, {open_} could not be told.'
         f" In {len(clean)} types nothing was found."
         f" A token that comes later is seen in {len(leaking)}, each for a reason:"
