@@ -4,6 +4,7 @@ Shapes: T tokens.
 """
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -161,10 +162,38 @@ def test_causes_that_interact_are_said_to() -> None:
     model = bert()
     found = of(model, padding="right:3", attention_mask="off")
     assert {cause.name: cause.alone for cause in found.causes} == {"padding": 0, "attention_mask": 0}
-    assert found.verdict().startswith("the difference is the attention mask")
+    assert found.verdict().startswith("the difference is the attention mask and padding together, none of them alone: ")
     (pair,) = found.together
     assert set(pair.labels) == {"the attention mask", "padding"} and pair.share == pytest.approx(1)
     assert found.unexplained == pytest.approx(0, abs=1e-9)
+
+
+def test_a_remedy_is_offered_only_where_it_helps() -> None:
+    """Rotary positions need none to be left out; what padding does here comes of the mask that is not given."""
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = transformers.LlamaForCausalLM(transformers.LlamaConfig(vocab_size=VOCABULARY, **sizes)).eval()
+    found = of(model, padding="left:3", attention_mask="off")
+    assert "padding together" in found.verdict() and "position_ids" not in found.verdict()
+
+
+def test_shares_of_a_sentence_make_a_whole(decoder: nn.Module) -> None:
+    found = of(decoder, padding="left:2", token_types=1)
+    shares = [int(share) * (-1 if less else 1) for share, less in re.findall(r"(\d+) %( less)?", found.verdict())]
+    assert found.together and sum(shares) == pytest.approx(100, abs=2)
+
+
+def test_two_tokenizers_leave_nothing_unexplained() -> None:
+    """The other model cannot read the first one's text: its share is what goes where it is taken back."""
+    texts = ["the tea was hot", "the soup was weak"]
+    runs = []
+    for size in (60, 80):
+        tokenizer = sl.learn_tokenizer(texts, kind="wordpiece", vocabulary=size)
+        model = tiny("bert", vocabulary=size, dtype=torch.float32)
+        model.tokenizer = tokenizer
+        runs.append(Run(model, "the tea"))
+    found = explain(*runs, output="last_hidden_state")
+    assert None in [cause.alone for cause in found.causes] or len(found.causes) == 1
+    assert found.unexplained == pytest.approx(0, abs=1e-6)
 
 
 def test_two_causes_share_a_difference(decoder: nn.Module) -> None:
@@ -229,7 +258,7 @@ def test_functions_and_modules_are_explained_too() -> None:
         Run(lambda ids: table[ids].cumsum(1), IDS, vocabulary=VOCABULARY),
         Run(lambda ids: table[ids].cumsum(1) + 1, IDS, vocabulary=VOCABULARY),
     )
-    assert rows.verdict() == "the difference is the weights: another function in b"
+    assert rows.verdict() == "the difference is the model: another function in b"
     found = of(Averaging(dropout=0.5), mode="train")
     assert found.found[0].label == "dropout" and found.first is not None and found.first.module == "dropout"
 
@@ -291,6 +320,43 @@ def test_a_cache_that_is_wrong_is_named() -> None:
     assert found.changed == (2, 3, 4)
 
 
+def test_numbers_that_are_none_are_explained_and_are_json() -> None:
+    class Lost(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(VOCABULARY, 4)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            return torch.where((ids == 30)[..., None], torch.nan, self.table(ids))
+
+    model = Lost().eval()
+    found = explain(Run(model, IDS), Run(model, OTHER_END))
+    (cause,) = found.causes
+    assert cause.alone == cause.back == pytest.approx(1) and found.changed == (4,)
+    assert found.notes == ("b gives numbers that are none (NaN or infinite) at position 4",)
+    assert json.loads(json.dumps(found.as_dict(), allow_nan=False))["difference"] is None
+    assert "inf" not in str(found).replace("infinite", "")
+
+
+def test_a_model_may_be_in_training_mode_in_part() -> None:
+    model = Averaging(dropout=0.5).train()
+    model.dropout.eval()
+    found = of(model, mode="train")
+    assert "a is in training mode in part and b is in training mode" in found.verdict()
+
+
+def test_the_same_tensors_otherwise_configured() -> None:
+    one, other = bert(), bert()
+    other.load_state_dict(one.state_dict())
+    for module in other.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = 0.1
+    other.config.layer_norm_eps = 0.1
+    verdict = explain(Run(one, IDS), Run(other, IDS)).verdict()
+    assert verdict.startswith("the difference is the model: the same tensors in a and b; configured otherwise: ")
+    assert "layer_norm_eps (1e-12, 0.1)" in verdict
+
+
 # What is left behind, what is refused
 
 
@@ -345,8 +411,25 @@ def test_wrong_inputs_are_taught(decoder: nn.Module) -> None:
     ):
         with pytest.raises(SightlineError, match=said):
             explain(Run(decoder, IDS), wrong)
-    with pytest.raises(InputError, match="at=9 is no token"):
-        explain(Run(decoder, IDS), Run(decoder, OTHER_END), at=9)
+    for at in (9, -1, "0", 1.5, True, torch.tensor([4])):
+        with pytest.raises(InputError, match=r"at=.* is no token"):
+            explain(Run(decoder, IDS), Run(decoder, OTHER_END), at=at)  # type: ignore[arg-type]
+    for settings, said in ((["a", "b"], "several texts"), (None, "neither a text"), ([1.5], "whole numbers")):
+        with pytest.raises(InputError, match=said):
+            explain(Run(decoder, settings), Run(decoder, IDS))  # type: ignore[arg-type]
+    for ids in ([IDS, IDS], torch.tensor([IDS, IDS]), [2**70], torch.tensor([1.5])):
+        with pytest.raises(InputError, match="token id"):
+            explain(Run(decoder, ids), Run(decoder, IDS))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="rows of an encoding"):
+        explain(Run(decoder, IDS, row=1), Run(decoder, IDS))
+    with pytest.raises(ConfigError, match="explain compares two runs"):
+        explain(decoder, decoder)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="seed='x'"):
+        explain(Run(decoder, IDS), Run(decoder, IDS), seed="x")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="output=3"):
+        explain(Run(decoder, IDS), Run(decoder, IDS), output=3)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="more tokens, positions"):
+        explain(Run(decoder, IDS), Run(decoder, [5] * 1000))
 
 
 def test_settings_are_read_as_they_are_written() -> None:

@@ -64,6 +64,8 @@ def explain(
     other = {**shared, **parse_settings(against or [], (*SETTINGS, *OTHERS))}
     if not against:
         raise ConfigError(f"nothing differs; say how the other run does: --against with one of {SHOWN}")
+    if ids is not None and text is not None:
+        raise ConfigError("a text and --ids both say what is read; give one of them")
     read: Any = _ids(ids) if ids is not None else text_or_stdin(text)
     opened = open_any(model, revision, device, None, None)
     checkpoint = other.pop("checkpoint", None)

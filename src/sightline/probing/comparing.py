@@ -5,9 +5,11 @@ Shapes: T tokens of a text, P pairs of tokens that are compared, V numbers of ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,10 +28,10 @@ def check_at(at: int | Sequence[int] | None, known: Sequence[int]) -> list[int]:
     """The places that are looked at; InputError for one that the two runs do not share."""
     if at is None:
         return list(known)
-    wanted = [at] if isinstance(at, int) else list(at)
+    wanted: list[Any] = list(at) if isinstance(at, Iterable) else [at]
     for place in wanted:
-        if place not in known:
-            raise InputError(f"at={place} is no token that both runs have; they share {places(known)}")
+        if isinstance(place, bool) or not isinstance(place, Integral) or place not in known:
+            raise InputError(f"at={place!r} is no token that both runs have; they share {places(known)}")
     if not wanted:
         raise InputError("at names no token; give one, or leave it out for all")
     return wanted
@@ -81,7 +83,8 @@ class Compared:
                 ' both have, as with output="last_hidden_state"'
             )
         settled = stage.outputs(one)
-        spread = float(settled[torch.isfinite(settled)].std()) if settled.numel() > 1 else 1.0
+        settled = settled[torch.isfinite(settled)]
+        spread = float(settled.std()) if settled.numel() > 1 else 1.0
         self.unit = spread if spread > 0 else 1.0
         self._roundings: dict[tuple[object, ...], Rounding] = {}
 

@@ -18,7 +18,8 @@ from itertools import combinations
 
 from torch import Tensor
 
-from sightline.errors import InputError, SightlineError
+from sightline.core.check import whole
+from sightline.errors import ConfigError, InputError, SightlineError
 from sightline.probing.checks.rounding import difference
 from sightline.probing.comparing import Compared
 from sightline.probing.explanation import Cause, Explanation, Status, Together
@@ -26,9 +27,10 @@ from sightline.probing.layers import first_difference
 from sightline.probing.run import Run
 from sightline.probing.setup import Setup, setup_of
 from sightline.probing.staging import ERRORS, Stage, line
-from sightline.probing.switches import DRAWS, detail_of, differing, label_of, places, switched
+from sightline.probing.switches import DRAWS, detail_of, differing, label_of, places, switched, taught
 from sightline.probing.texts import texts_of
 
+BROKEN = 1e3  # standard deviations of the outputs that a number is worth where one run has none
 LIKE = 4  # times as large as what a model does by itself may be just that
 
 
@@ -44,11 +46,17 @@ def explain(
     Shares are of the squared difference: how much of it points where the cause alone points. They sum to one where
     causes do not interact. The models are left as they were.
 
-    Raises InputError where the runs have no token in common or outputs of different sizes; and what `Run` means that a
-    model cannot do.
+    Raises InputError where the runs have no token in common or outputs of different sizes, ConfigError for what is no
+    Run; and what `Run` means that a model cannot do.
 
         explain(Run(model, "a text"), Run(model, "a text", mode="train")).verdict()
     """
+    for run in (a, b):
+        if not isinstance(run, Run):
+            raise ConfigError(f"explain compares two runs, and {type(run).__name__} is none; write Run(model, inputs)")
+    whole("seed", seed, least=0)
+    if not isinstance(output, str):
+        raise ConfigError(f'output={output!r:.40} is no name; pass "auto", or one such as "last_hidden_state"')
     one, other = setup_of(a, seed, output), setup_of(b, seed, output)
     if a.model is b.model and a.vocabulary == b.vocabulary:
         other = replace(other, subject=one.subject)
@@ -99,8 +107,14 @@ class _Search:
             causes = [replace(cause, alone=None, back=None) for cause in causes]
         order = {"different": 0, "unclear": 1, "same": 2}
         causes.sort(key=lambda cause: (order[cause.status], -abs(cause.share)))
-        explained = sum(cause.alone or 0.0 for cause in causes) + sum(pair.share for pair in together)
+        known = (cause.back if cause.alone is None else cause.alone for cause in causes)
+        explained = sum(each or 0.0 for each in known) + sum(pair.share for pair in together)
         unit = self.compared.unit
+        for name, setup in (("a", self.one), ("b", self.other)):
+            kept = self.compared.outputs(setup).isfinite().all(1).tolist()
+            broken = [place for place, fine in zip(self.compared.positions, kept, strict=True) if not fine]
+            if broken:
+                self.notes.append(f"{name} gives numbers that are none (NaN or infinite) at {places(broken)}")
         if self.compared.noise:
             apart = f"{self.compared.noise / unit:.2g}"
             self.notes.append(f"the same run twice differs by {apart}, and not by PyTorch's random numbers alone")
@@ -135,8 +149,10 @@ class _Search:
         return "different" if "different" in verdicts else "cannot tell"
 
     def _effect(self, start: Setup, target: Setup) -> Tensor:
-        """What a switch does to the outputs, (P, V)."""
-        return (self.compared.outputs(target) - self.compared.outputs(start)).nan_to_num(0.0, 0.0, 0.0)
+        """What a switch does to the outputs, (P, V). A number that is lost, or comes back, counts as BROKEN units."""
+        before, after = self.compared.outputs(start), self.compared.outputs(target)
+        lost = before.isfinite().double() - after.isfinite().double()
+        return (after - before).nan_to_num(0.0, 0.0, 0.0) + lost * BROKEN * self.compared.unit
 
     def _share(self, effect: Tensor) -> float:
         """How much of the difference an effect makes: its part along the difference."""
@@ -149,7 +165,7 @@ class _Search:
     def _cause(self, name: str) -> Cause:
         one, other = self._ends(name)
         shares: list[float | None] = []
-        sizes, verdicts, changed = [0.0], ["same"], set[int]()
+        sizes, verdicts, changed, real = [0.0], ["same"], set[int](), []
         for pair in ((one, switched(one, other, name)), (switched(other, one, name), other)):
             try:
                 shares.append(self._share(self._effect(*pair)))
@@ -162,12 +178,13 @@ class _Search:
                 continue
             verdicts.append(told)
             changed |= set(where)
+            real += [pair] if told == "different" else []
         status = next(each for each in ("different", "unclear", "same") if each in verdicts)
         label, detail = self._of_draws() if name == DRAWS else (label_of(name, one, other), detail_of(name, one, other))
         return Cause(
             name=name,
             label=label,
-            detail=detail + (self._remedy(name) if status == "different" else ""),
+            detail=detail + self._remedy(name, real),
             alone=shares[0],
             back=shares[1],
             size=max(sizes) / self.compared.unit,
@@ -179,11 +196,8 @@ class _Search:
         """What training mode or random numbers do, and whether eval mode ends it."""
         if any(float(self.compared.apart(setup, _redrawn(setup)).max()) > 0 for setup in self.calm if self.random):
             return "random numbers", "they are drawn in eval mode, too"
-        taught = [name for name, setup in (("a", self.one), ("b", self.other)) if setup.mode != "eval"]
-        same = self.one.subject is self.other.subject
-        who = "the model is" if same and len(taught) == 2 else f"{' and '.join(taught)} {'are' if taught[1:] else 'is'}"
         new = any(_is_new(setup) for setup in (self.one, self.other))
-        said = f"{who} in training mode{' (built from a config)' if new else ''}"
+        said = f"{taught(self.one, self.other)}{' (built from a config)' if new else ''}"
         settled = self.one.settled(), replace(self.other, draws=("eval", self.one.draws[1]))
         _, moved = self.compared.tell(*settled)
         still = [place for place in self.compared.positions if place not in moved]
@@ -193,17 +207,17 @@ class _Search:
             said += f"; in eval mode, {places(still)} {'do' if still[1:] else 'does'} not change"
         return ("dropout" if self.random else "training mode"), said
 
-    def _remedy(self, name: str) -> str:
-        """What would make a cause do nothing, where that is known and was tried."""
-        one, other = self.calm
+    def _remedy(self, name: str, pairs: Sequence[tuple[Setup, Setup]]) -> str:
+        """What would make a cause do nothing in all pairs of runs in which it does something, where it was tried."""
+        other = self.calm[1]
         if name != "padding" or other.position_ids is not None or "position_ids" not in other.subject.accepts:
             return ""
-        told = [replace(setup, position_ids="real") for setup in (one, switched(one, other, name))]
+        told = [tuple(replace(setup, position_ids="real") for setup in pair) for pair in pairs]
         try:
-            same = self.compared.tell(told[0], told[1])[0] == "same"
+            same = [self.compared.tell(*pair)[0] == "same" for pair in told]
         except ERRORS:
             return ""
-        return "; with position_ids that leave padding out, nothing changes" if same else ""
+        return "; with position_ids that leave padding out, nothing changes" if same and all(same) else ""
 
     def _together(self, names: Sequence[str], causes: Sequence[Cause]) -> list[Together]:
         """Which pairs of settings do together what neither does alone."""
@@ -246,7 +260,9 @@ def _ran(stage: Stage, name: str, setup: Setup) -> Tensor:
     except SightlineError:
         raise
     except ERRORS as error:
-        raise InputError(f"{name} cannot be run: {type(error).__name__}: {line(error)}") from error
+        beyond = isinstance(error, IndexError) and "out of range" in str(error)
+        hint = " (more tokens, positions or token types than the model has?)" if beyond else ""
+        raise InputError(f"{name} cannot be run: {type(error).__name__}: {line(error)}{hint}") from error
 
 
 def _redrawn(setup: Setup) -> Setup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite, isinf
 from typing import Any, Literal
 
 from sightline.probing.layers import First
@@ -110,27 +111,31 @@ class Explanation:
     def _different(self) -> str:
         found = self.found
         pairs = [pair for pair in self.together if pair.status == "different" and abs(pair.share) >= NOTABLE]
+        only = len(found) > 1 and bool(pairs) and all(abs(cause.alone or 0.0) < NOTABLE for cause in found)
         if not found and pairs:
             said = f"the difference is {_and(list(pairs[0].labels))} together: neither alone changes anything"
         elif not found:
             said = "the difference has no cause among the settings"
         elif len(found) == 1:
             said = f"the difference is {found[0].label}: {found[0].detail}"
+        elif only:
+            details = "; ".join(f"{cause.label}: {cause.detail}" for cause in found)
+            said = f"the difference is {_and([cause.label for cause in found])} together, none of them alone: {details}"
         else:
+            shares = [cause.alone if pairs and cause.alone is not None else cause.share for cause in found]
             said = "the difference is " + "; and ".join(
-                f"{cause.label} ({_percent(cause.share)}): {cause.detail}" for cause in found
+                f"{cause.label} ({_percent(share)}): {cause.detail}" for cause, share in zip(found, shares, strict=True)
             )
-        if found:
-            known = {cause.label for cause in found}
-            for pair in pairs:
-                sign = "together make" if pair.share > 0 else "take back from each other"
-                said += f"; {_and(list(pair.labels))} {sign} {_percent(abs(pair.share))} more" * bool(known)
+        for pair in pairs if found and not only else []:
+            more = "more" if pair.share > 0 else "less"
+            said += f"; {_and(list(pair.labels))} together make {_percent(abs(pair.share))} {more}"
         left = f"; {_percent(abs(self.unexplained))} is left unexplained"
         return said + (left if abs(self.unexplained) >= NOTABLE else "")
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return {"verdict": self.verdict(), **asdict(self), "first": asdict(self.first) if self.first else None}
+        """Everything, ready for JSON; None for a difference that is infinite, as that of a number to none."""
+        found = {"verdict": self.verdict(), **asdict(self), "first": asdict(self.first) if self.first else None}
+        return {name: _finite(value) for name, value in found.items()}
 
     def __str__(self) -> str:
         lines = [self.verdict(), ""]
@@ -162,14 +167,23 @@ class Explanation:
 
 def _row(cause: Cause, wide: int, detail: bool) -> str:
     alone, back = ("?" if each is None else _percent(each) for each in (cause.alone, cause.back))
-    size = "nothing" if cause.size == 0 else f"{cause.size:.2g}"
+    size = "nothing" if cause.size == 0 else "no number" if isinf(cause.size) else f"{cause.size:.2g}"
     kind = {"same": "rounding" if cause.size else "", "different": "", "unclear": "cannot tell"}[cause.status]
     said = kind or (cause.detail if detail else "")  # of one cause, the verdict has said it
     return f"{cause.label:{wide}}  {alone:>5}  {back:>10}  {size:>10}  {said}".rstrip()
 
 
 def _percent(share: float) -> str:
-    return f"{round(100 * share)} %"
+    return "<1 %" if 0 < share < 0.005 else f"{round(100 * share)} %"
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for numbers that JSON has not."""
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _and(labels: list[str]) -> str:

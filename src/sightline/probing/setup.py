@@ -134,6 +134,8 @@ def _mode_of(made: Subject) -> str:
 
 
 def _with_inputs(found: Setup, run: Run) -> Setup:
+    if run.row != 0 and not isinstance(run.inputs, Mapping):
+        raise InputError(f"row={run.row!r} is about the rows of an encoding, and one text was given; leave it out")
     if isinstance(run.inputs, str):
         return replace(found, what=What(text=run.inputs, tokenizer=found.what.tokenizer))
     if not special_of(run):
@@ -157,8 +159,8 @@ def _of_encoding(found: Setup, given: Mapping[str, Any], row: int) -> Setup:
     wrong = [f"{name} {tuple(value.shape)}" for name, value in named.items() if value.shape != ids.shape]
     if ids.dim() != 2 or not ids.numel() or wrong:
         raise InputError(f"input_ids are {tuple(ids.shape)}, and all of an encoding is of one shape {'; '.join(wrong)}")
-    if not 0 <= row < len(ids):
-        raise InputError(f"row={row} is none of {len(ids)} rows")
+    if row not in range(len(ids)):
+        raise InputError(f"row={row!r} is none of {len(ids)} rows")
     real = named.get("attention_mask", torch.ones_like(ids)).bool()
     if not bool(real.any(1).all()):
         raise InputError("attention_mask hides a whole row; leave that row out")

@@ -21,7 +21,16 @@ from sightline.probing.setup import Setup, row_of
 from sightline.probing.subject import Inputs, Subject, subject
 from sightline.probing.untouched import seed_everything, untouched
 
-ERRORS = (SightlineError, RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError)
+ERRORS = (
+    SightlineError,
+    RuntimeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+)
 Watch = Callable[[Subject, int, int, int], AbstractContextManager[None]]
 
 

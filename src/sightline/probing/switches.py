@@ -11,6 +11,8 @@ from sightline.probing.setup import Mates, Setup
 from sightline.probing.texts import texts_of
 
 DRAWS = "draws"
+FEW = 3  # fields of a configuration that are named
+INERT = {"name_or_path", "transformers_version", "architectures"}  # of a configuration: where it comes from
 SWITCHES = {  # fields of a Setup, in the order in which they are named, and what each is called
     DRAWS: "dropout",
     "what": "the text",
@@ -51,8 +53,19 @@ def places(some: Sequence[int]) -> str:
     return f"position{'s' * (len(some) != 1)} {listed}"
 
 
+def taught(one: Setup, other: Setup) -> str:
+    """Which of two runs are in training mode, one of which is."""
+    modes = {"train": "in training mode", "mixed": "in training mode in part"}
+    said = [(name, modes[each.mode]) for name, each in (("a", one), ("b", other)) if each.mode in modes]
+    if len(said) == 2 and one.mode == other.mode:
+        return f"{'the model is' if one.subject is other.subject else 'a and b are'} {said[0][1]}"
+    return " and ".join(f"{name} is {mode}" for name, mode in said)
+
+
 def label_of(name: str, one: Setup, other: Setup) -> str:
     """What a setting is called."""
+    if name == "subject" and not _tensors(one, other)[0]:
+        return "the model"
     if name == "reading" and "memory" in (one.reading[0], other.reading[0]):
         return "the memory"
     return SWITCHES[name]
@@ -92,7 +105,7 @@ def _said(name: str, setup: Setup, value: object) -> str:
 
 
 def _short(value: object) -> str:
-    return f"{', '.join(map(str, value)):.40}" if isinstance(value, tuple) else str(value)
+    return f"{', '.join(map(str, value)) if isinstance(value, tuple) else value!s:.40}"
 
 
 def _mates(mates: Mates) -> str:
@@ -125,16 +138,37 @@ def _weights(one: Setup, other: Setup) -> str:
     """Which tensors differ, by name."""
     if one.subject.module is None or other.subject.module is None:
         return "another function in b"
-    ours, theirs = (setup.subject.module.state_dict() for setup in (one, other) if setup.subject.module is not None)
-    shared = [name for name in ours if name in theirs]
-    if not shared or len(shared) < max(len(ours), len(theirs)) / 2:
+    apart, shared, alone = _tensors(one, other)
+    if 2 * shared < shared + alone:
         return f"{one.subject.name} in a, {other.subject.name} in b"
-    apart = [name for name in shared if not _equal(ours[name], theirs[name])]
-    if not apart and len(shared) == len(ours) == len(theirs):
-        return "the same tensors in a and b, in two models that differ elsewhere"
-    alone = len(ours) + len(theirs) - 2 * len(shared)
+    if not apart and not alone:
+        fields = _fields(one, other)
+        return f"the same tensors in a and b{'; configured otherwise: ' + ', '.join(fields) if fields else ''}"
     more = f", and {alone} are in one of them only" if alone else ""
-    return f"{len(apart)} of {len(shared)} tensors differ{', first ' + apart[0] if apart else ''}{more}"
+    return f"{len(apart)} of {shared} tensors differ{', first ' + apart[0] if apart else ''}{more}"
+
+
+def _tensors(one: Setup, other: Setup) -> tuple[list[str], int, int]:
+    """The names of tensors that differ, how many two models share, and how many are in one of them only."""
+    ours, theirs = ({} if each.subject.module is None else each.subject.module.state_dict() for each in (one, other))
+    shared = [name for name in ours if name in theirs]
+    apart = [name for name in shared if not _equal(ours[name], theirs[name])]
+    return apart, len(shared), len(ours) + len(theirs) - 2 * len(shared)
+
+
+def _fields(one: Setup, other: Setup) -> list[str]:
+    """The fields in which two configurations differ."""
+    ours, theirs = (_config(each) for each in (one, other))
+    names = [name for name in ours if name in theirs and not name.startswith("_") and ours[name] != theirs[name]]
+    return [f"{name} ({_short(ours[name])}, {_short(theirs[name])})" for name in names if name not in INERT][:FEW]
+
+
+def _config(setup: Setup) -> dict[str, object]:
+    config = getattr(setup.subject.module, "config", None)
+    to_dict = getattr(config, "to_dict", None)
+    if callable(to_dict):
+        return dict(to_dict())
+    return dict(getattr(config, "__dict__", {}))
 
 
 def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:

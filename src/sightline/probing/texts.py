@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightline.errors import InputError, UnsupportedError
 from sightline.probing.subject import Subject
-from sightline.probing.tokens import token_text
+from sightline.probing.tokens import listed, token_text
 from sightline.text.tokenizer import Tokenizer
 
 
@@ -36,10 +36,7 @@ def ids_of(made: Subject, text_or_ids: str | Sequence[int] | Tensor) -> tuple[Te
     if isinstance(text_or_ids, str):
         ids, told = _read(made, text_or_ids)
     else:
-        given = text_or_ids if isinstance(text_or_ids, Tensor) else torch.tensor(list(text_or_ids), dtype=torch.long)
-        if given.is_floating_point() or given.dtype == torch.bool:
-            raise InputError(f"token ids are whole numbers, not {given.dtype}")
-        ids, told = (given[None] if given.dim() == 1 else given).long(), {}
+        ids, told = torch.tensor([listed(text_or_ids)], dtype=torch.long), {}
     if ids.dim() != 2 or len(ids) != 1 or not ids.numel():
         raise InputError(f"ids of shape {tuple(ids.shape)} cannot be probed: give one text of one token or more")
     return ids, told

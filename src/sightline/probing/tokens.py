@@ -5,8 +5,9 @@ Shapes: T tokens.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from sightline.errors import InputError
 from sightline.model.model import Model, tokenizer_of
 from sightline.text.tokenizer import Tokenizer
 
+HUGE = 2**63  # beyond it no tensor holds an id
 MOST = 128  # tokens of a text: a head is as many squared, and a page holds every head
 BROKEN = "\ufffd"
 
@@ -57,6 +59,28 @@ def token_text(tokenizer: Tokenizer | None, token: int) -> str:
     return stored if BROKEN in text or not text else text
 
 
+def listed(given: object) -> list[int]:
+    """Token ids as whole numbers, from a sequence or tensor of one row. Raises InputError for anything else."""
+    if isinstance(given, Tensor):
+        if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+            raise InputError(f"token ids are whole numbers, not {given.dtype}")
+        given = given.tolist()
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        raise InputError(f"{given!r:.40} is neither a text nor token ids; give one text, or a list of ids")
+    found = list(given)
+    if len(found) == 1 and isinstance(found[0], Iterable) and not isinstance(found[0], str):
+        return listed(found[0])
+    ids = []
+    for each in found:
+        if isinstance(each, bool) or not isinstance(each, Integral):
+            many = " (several texts are none either)" if isinstance(each, Iterable) else ""
+            raise InputError(f"token ids are whole numbers, and {each!r:.40} is none{many}; give one text, or its ids")
+        ids.append(int(each))
+        if not -HUGE <= ids[-1] < HUGE:
+            raise InputError(f"token id {each!s:.40} is outside any vocabulary")
+    return ids
+
+
 def tokens_of(model: Model, text: str | Sequence[int] | Tensor) -> Tokens:
     """What the model reads of a text, or of ids that are given as they are.
 
@@ -70,7 +94,7 @@ def tokens_of(model: Model, text: str | Sequence[int] | Tensor) -> Tokens:
             text = text.replace(spelling, str(blank))
         ids = tokenizer_of(model).encode(text)
     else:
-        ids = [int(token) for token in (text.flatten().tolist() if isinstance(text, Tensor) else text)]
+        ids = listed(text)
     if not ids:
         raise InputError("there is nothing to look at: the text gives no tokens; write a sentence")
     most = min(MOST, model.config.positions)
