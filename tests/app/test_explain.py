@@ -58,7 +58,7 @@ WRONG = [
     (["--against", "kernel=none"], "reference, sdpa"),
     (["--against", "batch=2", "--at", "99"], "at=99 is no token"),
     (["--against", "ids=x"], "are no token ids"),
-    (["--ids", "5,6", "--against", "mode=train"], "give one of them"),
+    (["--ids", "5,6", "--against", "mode=train"], "leave one out"),
     ([], "nothing differs; say how"),
 ]
 

@@ -57,11 +57,29 @@ def test_what_is_left_out_is_said(models: dict[str, str], tmp_path: Path, capsys
     assert "note: without written: prompt 1 has 24 tokens" in capsys.readouterr().err
 
 
+def test_a_function_of_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "looked_at.py").write_text(
+        "import torch\ntable = torch.randn(9, 9)\n\ndef make():\n    return lambda ids: table[ids].cumsum(1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["look", "looked_at:make", "--ids", "5,6,7", "--vocabulary", "9"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == "look.html\n" and "without heads: this is no model of Sightline's" in captured.err
+    assert "causal" in read(Path("look.html").read_text(encoding="utf-8")).all("p", "lead")[0].text()
+
+
 def test_wrong_use_is_one_line(models: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
     for asked, said in (
         (["look", models["gpt2"], "a b " * 40], "at most 24"),
         (["look", models["gpt2"], "soup", "--top-k", "0"], "--top-k"),
+        (["look", models["gpt2"], "soup", "--seed", "-1"], "seed=-1"),
+        (["look", models["gpt2"], "soup", "--ids", "5"], "leave one out"),
+        (["look", models["gpt2"], "--ids", "5,x"], "are no token ids"),
+        (["look", "looked_at_no_more:make", "soup"], "Python finds no module"),
         (["look", models["gpt2"], "soup", "--no-measure", "--out", str(tmp_path / "file" / "x.html")], "cannot write"),
     ):
         assert main(asked) == 2

@@ -232,6 +232,13 @@ def test_what_cannot_be_looked_at_is_refused() -> None:
         look(model, [999_999])
     with pytest.raises(sl.UnsupportedError, match="a text alone has none"):
         look(model.with_mask(Permuted()), TEXT)
+    for several, said in ((["one", "two"], "several texts"), ([[5, 6], [7, 8]], "token ids"), (None, "neither a text")):
+        with pytest.raises(sl.InputError, match=said):
+            look(model, several)  # type: ignore[arg-type]
+    with pytest.raises(sl.InputError, match="token ids are whole numbers"):
+        look(model, torch.tensor([[5, 6], [7, 8]]))
+    with pytest.raises(sl.ConfigError, match="seed='a'"):
+        look(model, "the cat", seed="a")  # type: ignore[arg-type]
     with pytest.raises(sl.ConfigError, match="top_k=0"):
         look(model, TEXT, top_k=0)
     training = make("gpt2").train()

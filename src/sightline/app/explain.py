@@ -4,26 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import typer
 from typer import Option
 
 from sightline.app import talk
 from sightline.app.opening import open_any
-from sightline.app.options import Device, Json, Revision, Text, text_or_stdin
+from sightline.app.options import AnyModel, Device, Ids, Json, Revision, Text, Vocabulary, text_or_ids, token_ids
 from sightline.errors import ConfigError
 
-Explained = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A folder, a hub id, or module:function that returns a model.")
-]
 OTHERS = ("text", "ids", "checkpoint")  # what b may have of its own beside settings
 SHOWN = "mode=train, text=…, padding=left:3, batch=4, cache=on, kernel=sdpa, dtype=bfloat16, mask=causal, checkpoint=…"
-
-
-def _ids(text: str) -> list[int]:
-    try:
-        return [int(each) for each in text.replace(",", " ").split()]
-    except ValueError:
-        raise ConfigError(f"{text!r} are no token ids; write them as in 5,6,7") from None
 
 
 def _inputs(settings: dict[str, Any], otherwise: Any) -> Any:
@@ -31,19 +20,19 @@ def _inputs(settings: dict[str, Any], otherwise: Any) -> Any:
     if "text" in settings and "ids" in settings:
         raise ConfigError("text and ids both say what is read; give one of them")
     if "ids" in settings:
-        return _ids(settings.pop("ids"))
+        return token_ids(settings.pop("ids"))
     return settings.pop("text", otherwise)
 
 
 def explain(
-    model: Explained,
+    model: AnyModel,
     text: Text = None,
     against: Annotated[list[str] | None, Option(help=f"How the other run differs, repeatable: {SHOWN}")] = None,
     both: Annotated[list[str] | None, Option(help="A setting of both runs, repeatable: mode=train.")] = None,
-    ids: Annotated[str | None, Option(help="Token ids in place of a text: 5,6,7.")] = None,
+    ids: Ids = None,
     at: Annotated[list[int] | None, Option(help="Look at this token only, from 0; repeatable.")] = None,
     output: Annotated[str, Option(help="What is compared: auto, logits, last_hidden_state.")] = "auto",
-    vocabulary: Annotated[int | None, Option(help="How many token ids there are, if nothing tells.")] = None,
+    vocabulary: Vocabulary = None,
     seed: Annotated[int, Option(help="Where random numbers begin.")] = 0,
     json: Json = False,
     revision: Revision = None,
@@ -64,9 +53,7 @@ def explain(
     other = {**shared, **parse_settings(against or [], (*SETTINGS, *OTHERS))}
     if not against:
         raise ConfigError(f"nothing differs; say how the other run does: --against with one of {SHOWN}")
-    if ids is not None and text is not None:
-        raise ConfigError("a text and --ids both say what is read; give one of them")
-    read: Any = _ids(ids) if ids is not None else text_or_stdin(text)
+    read: Any = text_or_ids(text, ids)
     opened = open_any(model, revision, device, None, None)
     checkpoint = other.pop("checkpoint", None)
     second = opened if checkpoint is None else open_any(checkpoint, None, device, None, None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sightline.app.talk import busy, say
-from sightline.errors import InputError
+from sightline.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from sightline.model.model import Model
@@ -22,6 +22,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
 Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")]
 Device = Annotated[str | None, typer.Option(help="Where to compute: cpu, cuda, mps.")]
 Dtype = Annotated[str | None, typer.Option(help="Type of the weights: float32, bfloat16. Default: as stored.")]
+Ids = Annotated[str | None, typer.Option("--ids", help="Token ids in place of a text: 5,6,7.")]
+Vocabulary = Annotated[int | None, typer.Option(help="How many token ids there are, if nothing tells.")]
 MaskText = Annotated[
     str | None, typer.Option("--mask", help="Look through another mask: 'causal', 'prefix(4) | causal'.")
 ]
@@ -44,6 +46,21 @@ def open_model(
     trained = "in every order of a text" if model.layout.two_streams else f"under the mask {model.trained_mask}"
     say(f"note: these weights were trained {trained}; they now look through {wanted}")
     return model.with_mask(wanted)
+
+
+def token_ids(text: str) -> list[int]:
+    """Token ids as they are written; ConfigError where they are none."""
+    try:
+        return [int(each) for each in text.replace(",", " ").split()]
+    except ValueError:
+        raise ConfigError(f"{text!r} are no token ids; write whole numbers, as in 5,6,7") from None
+
+
+def text_or_ids(text: str | None, ids: str | None) -> str | list[int]:
+    """The text, or the ids where those are given; ConfigError for both, and where neither can be read."""
+    if ids is not None and text is not None:
+        raise ConfigError("a text and --ids both say what is read; leave one out")
+    return text_or_stdin(text) if ids is None else token_ids(ids)
 
 
 def text_or_stdin(text: str | None) -> str:

@@ -10,32 +10,35 @@ from typer import Option
 
 from sightline.app import talk
 from sightline.app.opening import open_any
-from sightline.app.options import AnyModel, Device, Dtype, Json, MaskText, Revision, Text, text_or_stdin
-from sightline.errors import ConfigError
+from sightline.app.options import (
+    AnyModel,
+    Device,
+    Dtype,
+    Ids,
+    Json,
+    MaskText,
+    Revision,
+    Text,
+    Vocabulary,
+    text_or_ids,
+)
 
 Expected = Annotated[
     str | None, Option("--expect", help="Who should see whom: causal, bidirectional. Default: the model's mask.")
 ]
 
 
-def _ids(text: str) -> list[int]:
-    try:
-        return [int(each) for each in text.replace(",", " ").split()]
-    except ValueError:
-        raise ConfigError(f"--ids {text!r} are no whole numbers; write them as in 5,6,7") from None
-
-
 def probe(
     model: AnyModel,
     text: Text = None,
-    ids: Annotated[str | None, Option(help="Token ids in place of a text: 5,6,7.")] = None,
+    ids: Ids = None,
     expect: Expected = None,
     method: Annotated[str, Option(help="both, substitution or gradient: each alone misses something.")] = "both",
     past: Annotated[int, Option(help="So many first tokens are read in an earlier call, through a cache.")] = 0,
     state: Annotated[str, Option(help="What goes from call to call: cache, or memory (hidden states).")] = "cache",
     png: Annotated[Path | None, Option(help="A file for the picture.")] = None,
     html: Annotated[Path | None, Option(help="A file for a page that shows everything.")] = None,
-    vocabulary: Annotated[int | None, Option(help="How many token ids there are, if nothing tells.")] = None,
+    vocabulary: Vocabulary = None,
     seed: Annotated[int, Option(help="Of the tokens and vectors that take others' places.")] = 0,
     json: Json = False,
     mask: MaskText = None,
@@ -56,9 +59,7 @@ def probe(
     from sightline.probing.probe import probe as measure
     from sightline.probing.probe_page import write_page, write_picture
 
-    if ids is not None and text is not None:
-        raise ConfigError("a text and --ids both say what is read; leave one out")
-    given = text_or_stdin(text) if ids is None else _ids(ids)
+    given = text_or_ids(text, ids)
     opened = open_any(model, revision, device, dtype, mask)
     with talk.busy("Probing"):
         found = measure(

@@ -15,6 +15,7 @@ from sightline.weights.replace import replace_files
 
 STYLE = (
     "table.checks :is(td, th) { padding: 0.3rem 1.2rem 0.3rem 0; text-align: left; vertical-align: top; }"
+    "table.checks :is(th, td:nth-child(2)) { overflow-wrap: break-word; }"  # no word of ours is cut in two
     "table.checks th, table.checks .cause { font-weight: 600; }"
     "table.checks .cause { display: block; margin-top: 0.2rem; }"
 )

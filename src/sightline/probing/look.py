@@ -135,6 +135,7 @@ def look(
     """
     whole("top_k", top_k)
     whole("new_tokens", new_tokens, least=0)
+    whole("seed", seed, least=0)
     if not isinstance(model, Model):
         from sightline.probing.look_others import look_at_other
 
