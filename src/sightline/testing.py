@@ -30,6 +30,7 @@ from sightline.core.mask import Mask
 from sightline.probing import causes
 from sightline.probing.audit import audit
 from sightline.probing.checks.batch import MATE
+from sightline.probing.checks.beginning import BEGINNING
 from sightline.probing.checks.cache import CHUNKS, STEPS, UNEQUAL
 from sightline.probing.checks.kernels import KERNELS
 from sightline.probing.checks.padding import CONTENT, LEFT, RIGHT
@@ -186,7 +187,7 @@ def _assert_seen(claim: str, model: object, see: Mask | str, how: _How) -> None:
     """Outputs depend on those tokens that the mask shows, and on no others."""
     __tracebackhide__ = True
     made = how.subject(model)
-    names = (SAME, ALONE, LEAKS, GRADIENT, PAST, MATE, KERNELS)
+    names = (SAME, ALONE, LEAKS, BEGINNING, GRADIENT, PAST, MATE, KERNELS)
     report = audit(made, see, only=names, lengths=how.lengths, seed=how.seed)
     checks = tuple(check for check in report.checks if check.name != ALONE)
     pairs: tuple[str, ...] = ()

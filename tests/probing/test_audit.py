@@ -10,7 +10,7 @@ from torch import Tensor, nn
 import sightline as sl
 from contract.families import FAMILIES, LOCAL_FIRST, tiny
 from probing.mutants.mixers import Dropout
-from probing.mutants.network import Parts, Tiny, causal, random_size
+from probing.mutants.network import Answer, Parts, Tiny, causal, random_size
 from sightline.errors import ConfigError, InputError
 from sightline.probing import causes
 from sightline.probing.audit import audit
@@ -89,6 +89,61 @@ def test_the_model_is_left_as_it_was_where_it_fails() -> None:
     stopped = [check for check in report.checks if check.status == "cannot tell"]
     assert report.ok and all("too many rows" in check.detail for check in stopped) and stopped
     assert model.training
+
+
+def test_a_length_that_is_refused_is_named() -> None:
+    class Picky(Tiny):
+        def forward(self, *given: Tensor, **named: Tensor) -> Answer:  # type: ignore[override]
+            if given[0].shape[1] == 3:
+                raise ZeroDivisionError("three")
+            return super().forward(*given, **named)
+
+    report = audit(Picky(random_size(1), Parts(), 1).eval(), expect="causal", lengths=SHORT)
+    assert report.ok and report.lengths == (1, 2, 8)
+    assert "note: it takes no text of 3 tokens: ZeroDivisionError: three" in str(report)
+
+
+def test_numbers_that_are_none_are_found_at_every_length() -> None:
+    class Late(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = nn.Embedding(9, 4)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            made = self.embedding(ids).cumsum(1)
+            return made / (torch.arange(ids.shape[1]) != 9)[:, None] * 0 if ids.shape[1] > 9 else made
+
+    report = audit(Late().eval(), expect="causal", lengths=(2, 8, 12))
+    assert report.failed[0].cause == causes.NOT_A_NUMBER
+    assert report.failed[0].detail == "on 12 tokens output 9 is not a number"
+    assert report.check("nobody sees what is hidden").detail == "outputs are not numbers"
+
+
+def test_logits_that_forbid_a_token_are_no_failure() -> None:
+    class Forbidding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model_of()
+
+        def forward(self, ids: Tensor) -> Tensor:
+            logits = self.inner(ids).logits
+            return logits.index_fill(2, torch.tensor([0]), -torch.inf)
+
+    assert audit(Forbidding().eval(), expect="causal", lengths=SHORT).ok
+
+
+def test_rows_that_change_each_other_are_not_said_to_lose_their_mask() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model_of()
+
+        def forward(self, ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+            logits = self.inner(ids, attention_mask).logits
+            return logits + 0.1 * logits.roll(1, 0)
+
+    report = audit(Mixed().eval(), expect="causal", lengths=SHORT)
+    assert {check.cause for check in report.failed} == {causes.BATCH_STATISTICS}
 
 
 def test_a_function_is_audited() -> None:

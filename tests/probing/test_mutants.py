@@ -35,7 +35,7 @@ def as_subject(model: Tiny, steps: bool) -> Subject:
 
 def report_on(mutant: Mutant, seed: int, *, healthy: bool) -> Report:
     model = mutant.build(seed, healthy=healthy)
-    if seed % 2 and model.parts.listed:  # layers that torch does not know stay what they are
+    if seed % 2 and model.parts.listed and not mutant.single:  # layers that torch does not know stay what they are
         model.double()
     return audit(as_subject(model, mutant.steps), expect=mutant.expect, lengths=BRIEF if seed else None, seed=seed)
 

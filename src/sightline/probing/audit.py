@@ -18,7 +18,7 @@ from dataclasses import replace
 import torch
 
 from sightline.core.mask import Mask
-from sightline.errors import ConfigError, InputError, SightlineError
+from sightline.errors import ConfigError, InputError
 from sightline.probing.causes import NOT_A_NUMBER
 from sightline.probing.checks.battery import CHECKS, WHATEVER_IS_DRAWN
 from sightline.probing.checks.named import first_position
@@ -28,15 +28,13 @@ from sightline.probing.checks.repeat import SAME
 from sightline.probing.checks.rounding import find_rounding
 from sightline.probing.checks.visibility import ALONE
 from sightline.probing.report import Check, Report
-from sightline.probing.subject import Subject, subject
+from sightline.probing.subject import ERRORS, Subject, in_a_line, subject
 from sightline.probing.untouched import untouched
 
 LENGTHS = (1, 2, 3, 7, 8, 31, 32, 63)
 SHORT = 8  # tokens on which rounding is found
 LARGE = 20_000_000  # weights from which on texts of more than LENGTHS cost too much to be looked at unasked
 HUGE = 400_000_000  # weights of which no copy in float64 is made
-
-ERRORS = (SightlineError, RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError)
 
 
 def audit(
@@ -109,8 +107,8 @@ def _plan(
         training=training,
     )
     asked = sorted({*LENGTHS, *_affordable(given, telling_lengths(numbers))}) if lengths is None else lengths
-    taken = tuple(_taken(plain, sorted(set(asked))))
-    plan = replace(plain, exact=_exact(given, mask, seed) or view, lengths=taken)
+    taken, refused = _taken(plain, sorted(set(asked)))
+    plan = replace(plain, exact=_exact(given, mask, seed) or view, lengths=taken, refused=refused)
     try:
         return replace(plan, first=first_position(plan.exact, plan)) if plan.takes("position_ids") else plan
     except ERRORS:
@@ -125,10 +123,11 @@ def _affordable(given: Subject, lengths: Iterable[int]) -> list[int]:
     return [length for length in lengths if length <= LENGTHS[-1] + 1 or _weights(given) <= LARGE]
 
 
-def _taken(plan: Plan, lengths: Sequence[int]) -> list[int]:
-    """The lengths that the subject takes; InputError where it takes none."""
-    refused = None
-    taken = []
+def _taken(plan: Plan, lengths: Sequence[int]) -> tuple[tuple[int, ...], dict[int, str]]:
+    """The lengths that the subject takes, and what it says of shorter ones that it does not; InputError where it takes
+    none."""
+    refused: dict[int, str] = {}
+    taken: list[int] = []
     for length in lengths:
         if length < 1:
             raise ConfigError(f"lengths holds {length!r}; give whole numbers of tokens, 1 or more")
@@ -136,11 +135,11 @@ def _taken(plan: Plan, lengths: Sequence[int]) -> list[int]:
             plan.given.run(plan.draw(1, length), plan.inputs(length))
             taken.append(length)
         except ERRORS as error:
-            refused = error
+            refused[length] = in_a_line(error)
     if not taken:
-        said = (str(refused).strip().splitlines() or [type(refused).__name__])[0]
-        raise InputError(f"{plan.subject.name} takes no text of any of the lengths {list(lengths)}: {said:.200}")
-    return taken
+        last = next(reversed(refused.values()), "none was given")
+        raise InputError(f"{plan.subject.name} takes no text of any of the lengths {list(lengths)}: {last}")
+    return tuple(taken), {length: why for length, why in refused.items() if length < taken[-1]}
 
 
 def _view(given: Subject, mask: Mask | None, seed: int) -> View:
@@ -152,8 +151,7 @@ def _view(given: Subject, mask: Mask | None, seed: int) -> View:
             return View(subject=given, rounding=find_rounding(given, given.draw(1, tokens, seed=seed), inputs))
         except ERRORS as error:
             failed = error
-    said = (str(failed).strip().splitlines() or [type(failed).__name__])[0]
-    raise InputError(f"{given.name} takes no text of 1 to {8 * SHORT} tokens: {said:.200}") from failed
+    raise InputError(f"{given.name} takes no text of 1 to {8 * SHORT} tokens: {in_a_line(failed)}") from failed
 
 
 def _exact(given: Subject, mask: Mask | None, seed: int) -> View | None:
@@ -190,14 +188,15 @@ def _confirmed(check: Check, function: Function, plan: Plan, earlier: dict[str, 
 def _one(name: str, function: Function, plan: Plan, earlier: dict[str, Check]) -> Check:
     """One check, whatever happens in it."""
     if SAME in earlier and earlier[SAME].status == "failed" and name not in WHATEVER_IS_DRAWN:
-        return cannot_tell(name, "the same input does not always give the same output")
+        broken = earlier[SAME].cause == NOT_A_NUMBER
+        why = "outputs are not numbers" if broken else "the same input does not always give the same output"
+        return cannot_tell(name, why)
     try:
         check = function(plan, earlier)
         rounded = plan.given.rounding.digits != torch.float64
         return _confirmed(check, function, plan, earlier) if check.status == "failed" and rounded else check
     except ERRORS as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return cannot_tell(name, f"stopped by {type(error).__name__}: {said:.200}")
+        return cannot_tell(name, f"stopped by {in_a_line(error)}")
 
 
 def _run(
@@ -220,4 +219,6 @@ def _notes(plan: Plan) -> tuple[str, ...]:
     how = "a copy in float64" if exact is not plan.given else f"the model as it is, in {kind}"
     rounds = "" if kind == "float64" else f"; it computes some of it in {kind}" if exact is not plan.given else ""
     nothing, something = (f"{each:.1e}" for each in (exact.rounding.nothing, exact.rounding.something))
-    return (f"judged by {how}{rounds}: differences up to {nothing} are rounding, from {something} on they are not",)
+    lengths = (f"it takes no text of {length} tokens: {why}" for length, why in plan.refused.items())
+    judged = f"judged by {how}{rounds}: differences up to {nothing} are rounding, from {something} on they are not"
+    return (judged, *lengths)

@@ -20,6 +20,7 @@ SOME_LEAK: Final = "the mask lets some positions see what it should hide"
 WHEN_PADDED: Final = "the mask is replaced by the padding mask, for the whole batch, as soon as one row is padded"
 ONE_KERNEL: Final = "the mask is honoured on one attention kernel and not on another"
 KERNELS_DIFFER: Final = "attention kernels are given different masks, scales or biases"
+ONE_TYPE: Final = "the mask is honoured in one type of numbers and not in another"
 DOCUMENTS_VISIBLE: Final = "documents that are packed into one row see each other: the mask does not part them"
 ASKED_PATH: Final = "asking for attention weights takes another path, with another mask or none"
 ROWS_WRONG: Final = "attention weights are not a distribution over those who may be seen"
@@ -28,6 +29,7 @@ ROWS_WRONG: Final = "attention weights are not a distribution over those who may
 
 BOTH_SIDES: Final = "a convolution is padded on both sides, so that it reaches ahead"
 WRONG_DIRECTION: Final = "tokens are shifted in the wrong direction: each position reads from those after it"
+LENGTH: Final = "how long the text is changes what came before: a scale by its length, positions counted from its end"
 OVER_TIME: Final = "a statistic over the whole text (a normalisation or mean over time) reaches every position"
 ROUTING: Final = (
     "a choice over the whole sequence (top-k of the tokens, as where experts choose) reaches every position"
@@ -66,6 +68,9 @@ MASK_DROPPED: Final = "generation drops the attention mask"
 # Everything else
 
 DROPOUT: Final = "something is drawn at random in eval mode: dropout without training=self.training"
+KEPT: Final = (
+    "something is kept from one call to the next and changes it: a counter, a mask, a cache that is not emptied"
+)
 TRAINING_MODE: Final = "the model is in training mode: call model.eval()"
 LABELS_TWICE: Final = "labels are shifted twice: outputs are compared with the token after the next"
 LABELS_WRONG: Final = "labels are shifted in the wrong direction"

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import InputError
+from sightline.errors import InputError, SightlineError
 from sightline.probing.checks.rounding import Rounding, difference, find_rounding
 from sightline.probing.scene import Scene
-from sightline.probing.subject import Subject
+from sightline.probing.subject import ERRORS, Subject, in_a_line
 from sightline.probing.untouched import untouched
 
 LISTED = 3  # modules that a sentence names
@@ -107,9 +107,10 @@ def _first(subject: Subject, scene: Scene) -> Tensor:
     """The scene as it is, for the first time; InputError where the model fails on it."""
     try:
         return scene.run(subject, scene.ids)
-    except (RuntimeError, IndexError, ValueError, TypeError, KeyError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{subject.name} fails on these {scene.tokens} tokens: {said:.200}") from error
+    except SightlineError:
+        raise
+    except ERRORS as error:
+        raise InputError(f"{subject.name} fails on these {scene.tokens} tokens: {in_a_line(error)}") from error
 
 
 @torch.no_grad()

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from sightline.core.check import whole
-from sightline.errors import ConfigError, SightlineError
+from sightline.errors import ConfigError
 from sightline.probing.checks.rounding import find_rounding
 from sightline.probing.conditions import Conditions
 from sightline.probing.gradient import by_gradient
 from sightline.probing.judgement import Finer
 from sightline.probing.scene import Scene
-from sightline.probing.subject import Subject
+from sightline.probing.subject import ERRORS, Subject, in_a_line
 from sightline.probing.substitution import compare, draws_for, substitute
 
 Method = Literal["both", "substitution", "gradient"]
@@ -108,9 +108,8 @@ class InDoubt:
             rows = max(1, self.conditions.rows // 2)  # of which the numbers take twice the memory
             before, by, alike = compare(self.made, twin, self.scene, columns, draws, rows)
             rounding = find_rounding(twin, self.scene.ids, self.scene.inputs)
-        except (SightlineError, RuntimeError, TypeError, ValueError) as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            self.notes.append(f"cells in doubt could not be measured in float64: {said[:160]}")
+        except ERRORS as error:
+            self.notes.append(f"cells in doubt could not be measured in float64: {in_a_line(error)}")
             return None
         clean = rounding.digits == torch.float64
         return Finer(

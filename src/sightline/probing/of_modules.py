@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sightline.errors import ConfigError, InputError
 from sightline.probing.embedded import Reader, find_readers, instead, vectors_of
 from sightline.probing.reading import read
-from sightline.probing.subject import Call, Inputs, Subject, for_rows
+from sightline.probing.subject import ERRORS, Call, Inputs, Subject, for_rows, in_a_line
 from sightline.probing.untouched import untouched
 
 KNOWN = ("attention_mask", "position_ids", "token_type_ids", "documents", "ranks", "allowed", "perm_mask")
@@ -45,15 +45,16 @@ def first_look(
     name: str, module: nn.Module, run: Callable[[Tensor], object], vocabulary: int | None
 ) -> tuple[tuple[Reader, ...], Tensor]:
     """The embeddings that read the ids, and ids that the module takes; InputError where it takes none."""
-    failed = None
+    if _device(module).type == "meta":
+        raise InputError(f"{name} has no weights yet (its device is meta): load them, or build it on another device")
+    failed: Exception = InputError("no length was tried")
     for tokens in LENGTHS:
         try:
             ids = trial_ids(tokens, vocabulary).to(_device(module))
             return find_readers(module, ids, run), ids
-        except (RuntimeError, ValueError, IndexError, TypeError, AssertionError) as error:
+        except ERRORS as error:
             failed = error
-    said = str(failed).strip().splitlines() or [type(failed).__name__]
-    raise InputError(f"{name} fails on ids (2, {LENGTHS[0]}) to (2, {LENGTHS[-1]}): {said[0]:.200}") from failed
+    raise InputError(f"{name} fails on ids (2, {LENGTHS[0]}) to (2, {LENGTHS[-1]}): {in_a_line(failed)}") from failed
 
 
 def _device(module: nn.Module) -> torch.device:

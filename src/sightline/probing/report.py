@@ -92,4 +92,4 @@ class Report:
             lines.append(f"  {SIGNS[check.status]} {check.name:{wide}}  {check.detail}")
             if check.cause:
                 lines.append(f"    {'':{wide}}  likely: {check.cause}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])

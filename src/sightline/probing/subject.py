@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,15 @@ Call = Callable[[Tensor, Inputs], Tensor]
 Step = Callable[[Tensor, Any, Inputs], tuple[Tensor, Any]]
 
 NOTHING: Inputs = {}
+ERRORS: Final = Exception  # what a model may raise that somebody else wrote: anything
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error says, in a line; its kind too, where the words alone say little."""
+    lines = str(error).strip().splitlines()
+    if lines and isinstance(error, SightlineError | RuntimeError | ValueError | TypeError):
+        return lines[0][:200]
+    return f"{type(error).__name__}{f': {lines[0]:.200}' if lines else ''}"
 
 
 def for_rows(inputs: Mapping[str, Any], rows: int) -> dict[str, Any]:
@@ -128,9 +137,8 @@ class Subject:
                 return self.remake(twin)
             with _default(dtype):
                 made = self.remake(twin.to(dtype))
-        except (SightlineError, RuntimeError, TypeError, NotImplementedError, MemoryError) as error:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UnsupportedError(f"{self.name} cannot be copied: {said:.200}") from error
+        except ERRORS as error:
+            raise UnsupportedError(f"{self.name} cannot be copied: {in_a_line(error)}") from error
         return replace(made, call=_typed(made.call, dtype), tokenizer=self.tokenizer, forbidden=self.forbidden)
 
     def draw(self, rows: int, tokens: int, *, seed: int = 0) -> Tensor:

@@ -12,7 +12,17 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from probing.mutants.mixers import BatchNormalize, Convolution, Dropout, Experts, Normalize, Shift
+from probing.mutants.mixers import (
+    BatchNormalize,
+    Convolution,
+    Counter,
+    Dropout,
+    Experts,
+    Mean,
+    Normalize,
+    Scale,
+    Shift,
+)
 from probing.mutants.network import At, Parts, Remembered, Tiny, by_text, causal, one_after_another, random_size
 from sightline.probing import causes
 
@@ -29,6 +39,7 @@ class Mutant:
     expect   who should see whom
     steps    whether the model can read piece by piece
     layers   how many it takes at least until the bug shows
+    single   whether it shows in float32 only
     """
 
     name: str
@@ -38,6 +49,7 @@ class Mutant:
     expect: str = "causal"
     steps: bool = True
     layers: int = 1
+    single: bool = False
 
     def build(self, seed: int, *, healthy: bool = False) -> Tiny:
         return Tiny(random_size(seed, self.layers), self.twin if healthy else self.parts, seed).eval()
@@ -129,6 +141,14 @@ def padding_forgotten(past: Remembered | None, new: Remembered) -> tuple[Remembe
     return one_after_another(known, new)
 
 
+def normalised(past: Remembered | None, new: Remembered) -> tuple[Remembered, Remembered]:
+    """Keys are brought to one size over all that are remembered, again at every call."""
+    whole, _ = one_after_another(past, new)
+    if past is None:
+        return whole, whole
+    return whole._replace(key=whole.key / (0.1 + whole.key.square().mean(2, keepdim=True).sqrt())), whole
+
+
 def newest_first(past: Remembered | None, new: Remembered) -> tuple[Remembered, Remembered]:
     """Segments are remembered in reverse, and read as if they were not."""
     whole, _ = one_after_another(past, new)
@@ -191,6 +211,7 @@ MUTANTS = (
     Mutant(name="token types ignored", cause=causes.TYPES_IGNORED, parts=Parts(reads_types=False)),
     Mutant(name="positions begin again", cause=causes.CACHE_POSITIONS, parts=Parts(position=from_zero_each_time)),
     Mutant(name="cache forgets padding", cause=causes.CACHE_FORGETS_PADDING, parts=Parts(remember=padding_forgotten)),
+    Mutant(name="cached keys normalised", cause=causes.CACHE_WRONG, parts=Parts(remember=normalised)),
     Mutant(name="segments reversed", cause=causes.SEGMENTS_REVERSED, parts=Parts(remember=newest_first)),
     Mutant(
         name="ring buffer overwritten",
@@ -204,6 +225,12 @@ MUTANTS = (
     mixing("normalised over time", causes.OVER_TIME, Normalize, over=(1, 2)),
     mixing("batch statistics", causes.BATCH_STATISTICS, BatchNormalize, kept=(False, True)),
     mixing("experts choose", causes.ROUTING, Experts, experts_choose=(True, False)),
+    mixing("scaled by length", causes.LENGTH, Scale, by_length=(True, False)),
+    mixing("counts its calls", causes.KEPT, Counter, counts=(True, False)),
+    replace(
+        mixing("on one type", causes.ONE_TYPE, Mean, in_type=(torch.float32, torch.int64)),
+        single=True,
+    ),
     mixing("dropout left on", causes.DROPOUT, Dropout, always=(True, False)),
     Mutant(name="labels shifted twice", cause=causes.LABELS_TWICE, parts=Parts(shift=2)),
     Mutant(name="tie broken", cause=causes.NOT_TIED, parts=Parts(tied="copied")),

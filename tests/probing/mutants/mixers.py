@@ -88,6 +88,41 @@ class Experts(nn.Module):
         return x + sum(gates[..., index, None] * expert(x) for index, expert in enumerate(self.experts))
 
 
+class Scale(nn.Module):
+    """Smaller the longer the text, if `by_length`."""
+
+    def __init__(self, width: int, by_length: bool) -> None:
+        super().__init__()
+        self.by_length = by_length
+
+    def forward(self, x: Tensor, at: At) -> Tensor:
+        return x / (1 + 0.1 * x.shape[1]) if self.by_length else x / 2
+
+
+class Counter(nn.Module):
+    """Each call counts for more than the last, if `counts`."""
+
+    def __init__(self, width: int, counts: bool) -> None:
+        super().__init__()
+        self.counts = counts
+        self.calls = 0
+
+    def forward(self, x: Tensor, at: At) -> Tensor:
+        self.calls += self.counts
+        return x * (1 + 0.01 * self.calls)
+
+
+class Mean(nn.Module):
+    """Something of the mean over the text, if numbers are of the type."""
+
+    def __init__(self, width: int, in_type: torch.dtype) -> None:
+        super().__init__()
+        self.in_type = in_type
+
+    def forward(self, x: Tensor, at: At) -> Tensor:
+        return x + 0.5 * x.mean(1, keepdim=True) if x.dtype == self.in_type else x
+
+
 class Dropout(nn.Module):
     """Dropout, also where nobody trains if `always`."""
 

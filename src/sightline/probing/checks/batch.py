@@ -63,6 +63,8 @@ def a_padded_mate(plan: Plan, earlier: Mapping[str, Check]) -> Check:
         return not_applicable(MATE, "nothing is hidden from anyone, or nobody said so")
     if earlier[LEAKS].status == "failed":
         return not_applicable(MATE, "it leaks without a padded row, too")
+    if earlier[ALONE].status == "failed":
+        return not_applicable(MATE, "rows change each other without a padded one, too")
     least, worst = plan.exact.rounding.something, 0.0
     for side in ("right", "left"):
         mask = torch.ones(1, length, dtype=torch.long)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sightline.probing.checks.attention import ROWS, rows_are_shares
 from sightline.probing.checks.batch import MATE, a_padded_mate, alone_is_in_a_batch
+from sightline.probing.checks.beginning import BEGINNING, beginning_is_the_same
 from sightline.probing.checks.cache import (
     CHUNKS,
     MEMORY,
@@ -41,6 +42,7 @@ CHECKS: tuple[tuple[str, Function], ...] = (
     (LEAKS, hidden_are_unseen),
     (GRADIENT, hidden_have_no_gradient),
     (PAST, shown_are_seen),
+    (BEGINNING, beginning_is_the_same),
     (MATE, a_padded_mate),
     (CONTENT, content_is_inert),
     (RIGHT, right_is_inert),

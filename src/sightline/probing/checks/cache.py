@@ -18,7 +18,7 @@ from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, faile
 from sightline.probing.checks.rounding import difference
 from sightline.probing.checks.visibility import ALONE, LEAKS
 from sightline.probing.report import Check
-from sightline.probing.subject import Step
+from sightline.probing.subject import ERRORS, Step, in_a_line
 
 STEPS = "cached = uncached, token by token"
 CHUNKS = "cached = uncached, in pieces"
@@ -148,7 +148,7 @@ def _at_once(plan: Plan, view: View, ids: Tensor, one_by_one: bool) -> str:
     second = apart[:, piece:]  # whom the second piece depends on
     later = torch.ones(piece, piece, dtype=torch.bool).tril(-1)  # changed after the one that answers
     if bool((second[piece:][later] >= least).any()):
-        return causes.WITH_CACHE
+        return causes.WITH_CACHE if one_by_one else causes.CACHE_WRONG
     moved = rows[places, places] != row[0]
     late = [place for place in range(1, piece) if bool(moved[place])]
     if late and bool((second[late, 0] < least).all()):
@@ -174,8 +174,8 @@ def unequal_prompts(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     positions = plan.positions(mask) if plan.takes("position_ids") else None
     try:
         found = _grow(view, whole, mask, widest, positions)
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        return cannot_tell(UNEQUAL, f"it does not take padded prompts and then more tokens: {_line(error)}")
+    except ERRORS as error:
+        return cannot_tell(UNEQUAL, f"it does not take padded prompts and then more tokens: {in_a_line(error)}")
     worst = 0.0
     for row, length in enumerate(lengths):
         own = whole[row : row + 1, widest - length :]
@@ -191,10 +191,6 @@ def unequal_prompts(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     return passed(
         UNEQUAL, f"prompts of {lengths[0]} and {lengths[1]} tokens, then {grown} more: within {amount(worst)}"
     )
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _grow(view: View, ids: Tensor, mask: Tensor, prompt: int, positions: Tensor | None) -> Tensor:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sightline.probing import causes
 from sightline.probing.checks.batch import MATE
+from sightline.probing.checks.beginning import BEGINNING
 from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, inherited, not_applicable, passed
 from sightline.probing.checks.rounding import difference
 from sightline.probing.checks.visibility import ALONE, LEAKS
@@ -108,7 +109,7 @@ def _cause(
     """The likely cause, and what to add to the detail."""
     if not bool(torch.isfinite(found).all()):
         return causes.NOT_A_NUMBER, ""
-    known = inherited(earlier, LEAKS, ALONE, MATE, CONTENT)
+    known = inherited(earlier, LEAKS, ALONE, BEGINNING, MATE, CONTENT)
     if known is not None:
         return known, ""
     if side == "left" and plan.takes("position_ids"):

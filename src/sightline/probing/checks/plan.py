@@ -6,7 +6,7 @@ Shapes: B rows, T tokens.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
@@ -47,6 +47,7 @@ class Plan:
     compiled  whether kernels that are compiled first are checked too
     training  whether the model came in training mode
     first     the number of the first position: transformers' RoBERTa counts from 2
+    refused   lengths that it takes no text of, though it takes longer ones, and what it says
     apart     whether each row has to be read alone, because rows of a batch change each other
     """
 
@@ -59,6 +60,7 @@ class Plan:
     compiled: bool = False
     training: bool = False
     first: int = 0
+    refused: Mapping[int, str] = field(default_factory=dict)
     apart: bool = False
 
     @property
