@@ -1,5 +1,6 @@
 """The verb pretrain: from a recipe to a folder, killed and stopped in between, and every wrong word one line."""
 
+import gc
 import json
 import random
 import signal
@@ -14,6 +15,7 @@ import pytest
 
 from sightline.app.cli import main
 from sightline.model.load import load
+from sightline.tasks.pretrain_log import log
 from sightline.training.checkpoint_files import checkpoints
 
 RECIPE = """
@@ -152,6 +154,28 @@ def test_ctrl_c_saves_and_says_how_to_go_on(recipe: str, tmp_path: Path) -> None
     assert process.returncode == 130
     assert "Saved after step" in said and "To go on:" in said and "--resume" in said and "'" in said
     assert len(checkpoints(out / "checkpoints")) == 1
+
+
+def test_a_log_without_room_says_how_to_go_on(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    (out / "checkpoints").mkdir(parents=True)
+    (out / "log.jsonl").symlink_to("/dev/full")
+    assert main(["pretrain", recipe, "--out", str(out)]) == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "log.jsonl: No space left" in said and "then go on with: sightline pretrain" in said
+    gc.collect()  # what was given up does not save by itself later on, either
+    assert not checkpoints(out / "checkpoints")
+
+
+def test_a_log_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
+    """What a killed process wrote after it comes again, and of a line only whole ones count."""
+    lines = [json.dumps({"step": step}) + "\n" for step in (1, 2, 3)]
+    path = tmp_path / "log.jsonl"
+    for before, step, after in ((lines, 2, lines[:2]), ([*lines[:2], '{"step": 3'], 3, lines[:2]), (lines, 0, [])):
+        path.write_text("".join(before))
+        with log(tmp_path, step):
+            pass
+        assert path.read_text() == "".join(after)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch import Tensor
 from sightline.core.mask import Bidirectional, Causal
 from sightline.decoding.fill import fill
 from sightline.decoding.generate import generate
-from sightline.errors import CheckpointError, ConfigError
+from sightline.errors import CheckpointError, ConfigError, InputError
 from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.objectives.causal import CausalLM
@@ -25,7 +25,7 @@ from sightline.tasks.embed import embed
 from sightline.tasks.prepare import prepare
 from sightline.tasks.prepare_config import PrepareConfig
 from sightline.tasks.pretrain import Pretraining, pretrain
-from sightline.text.corpus import Corpus, open_corpus
+from sightline.text.corpus import Corpus, documents_of, open_corpus
 from sightline.training.config import TrainingConfig
 from sightline.training.recipe import BatchRecipe, ModelRecipe, Recipe, RunRecipe, StageRecipe
 
@@ -195,9 +195,44 @@ def test_what_does_not_fit(corpus: Corpus) -> None:
         Pretraining(replace(recipe("next_sentence"), model=ModelRecipe(family="gpt2", size="tiny")), corpus)
 
 
+@pytest.mark.parametrize("kind", OBJECTIVES)
+def test_a_small_part_to_judge_by_is_enough(kind: str, corpus: Corpus) -> None:
+    """Two short texts, fewer tokens than a row has: still a row of each kind that is asked."""
+    few = replace(corpus, valid=documents_of([corpus.valid[0].tolist(), corpus.valid[1].tolist()], text_bytes=80))
+    assert few.valid.tokens < 2 * 24
+    (look,) = made(recipe(kind), few).history
+    assert all(math.isfinite(score) for score in look.scores.values())
+    assert set(look.scores) >= {"hybrid": {"masked", "causal", "bits_per_byte"}}.get(kind, set()) and look.scores
+
+
+def test_without_a_part_to_judge_by_nothing_is_measured(corpus: Corpus) -> None:
+    (look,) = made(recipe("hybrid", samples=("the quick",)), replace(corpus, valid=documents_of([]))).history
+    assert look.scores == {} and look.samples[0].startswith("the quick")
+
+
+def test_a_part_that_is_too_small_is_said_before_the_first_step(corpus: Corpus) -> None:
+    with pytest.raises(InputError, match="of the part of the corpus to judge by: pairs need two documents"):
+        Pretraining(recipe("next_sentence"), replace(corpus, valid=documents_of([corpus.valid[0].tolist()])))
+
+
 def test_samples_are_read_by_people(corpus: Corpus) -> None:
-    """A text goes on, a blank is filled, and what cannot be is no reason to stop."""
-    texts = ("the quick", "the [MASK] fox", "[MASK] " * 99)
+    """A text goes on, a blank is filled however it is spelled, and what cannot be is no reason to stop."""
+    texts = ("the quick", "the [MASK] fox", "the <mask> fox", "[MASK] " * 99)
     (look,) = made(recipe("hybrid", samples=texts), corpus).history
-    assert look.samples[0].startswith("the quick") and "[MASK]" not in look.samples[1]
-    assert look.samples[2].startswith("(")
+    assert look.samples[0].startswith("the quick")
+    assert look.samples[1] == look.samples[2] and "[MASK]" not in look.samples[1]
+    assert look.samples[3].startswith("(")
+
+
+def test_an_encoder_says_what_a_sample_lacks_and_two_streams_write(corpus: Corpus) -> None:
+    (look,) = made(recipe("masked", samples=("the quick",)), corpus).history
+    assert "has no blank" in look.samples[0] and "write [MASK]" in look.samples[0]
+    (look,) = made(recipe("permutation", samples=("the quick",)), corpus).history
+    assert look.samples[0].startswith("the quick") and len(look.samples[0]) > len("the quick")
+
+
+def test_a_hybrid_writes_through_its_causal_mask(corpus: Corpus) -> None:
+    """Its samples are what `generate` gives afterwards, when the mask is the one that looks back."""
+    under_way = made(recipe("hybrid", samples=("the quick",)), corpus)
+    causal = under_way.model.with_mask(Causal())
+    assert under_way.history[-1].samples[0] == "the quick" + generate(causal, "the quick", max_new_tokens=40).texts()[0]

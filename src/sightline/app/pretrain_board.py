@@ -37,7 +37,7 @@ class _Rates:
 
 def _look(look: Look) -> list[str]:
     """What a look at the validation part says, line by line."""
-    scores = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in look.scores.items())
+    scores = ", ".join(f"{name.replace('_', ' ')} {value:.4f}" for name, value in look.scores.items()) or "nothing"
     return [f"step {look.step:,}: valid {scores}", *(f"  {' '.join(text.split())}" for text in look.samples)]
 
 

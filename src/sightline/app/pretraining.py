@@ -92,6 +92,8 @@ def _say_plan(request: Request, under_way: Pretraining) -> None:
         else f"{plan.steps:,} steps, {plan.tokens(plan.steps):,} tokens ({plan.tokens(plan.steps) / tokens:.3g} passes)"
     )
     talk.say(f"The corpus has {tokens:,} tokens; {length}, {under_way.training.precision}.")
+    if not len(under_way.corpus.valid):
+        talk.say("The corpus has no part to judge by, so nothing is measured on the way.")
     if under_way.resumed is not None:
         talk.say(f"Going on after step {under_way.resumed:,} of {plan.steps:,}.")
     elif request.resume:
@@ -102,7 +104,10 @@ def _train(request: Request, under_way: Pretraining) -> None:
     from sightline.tasks.pretrain import PretrainProgress
     from sightline.tasks.pretrain_log import log
 
-    with log(request.out, under_way.training.step) as written, board(under_way) as show:
+    with ExitStack() as written_and_shown:
+        with telling_how_to_go_on(request.out, request.again(), "What was saved before"):
+            written = written_and_shown.enter_context(log(request.out, under_way.training.step))
+        show = written_and_shown.enter_context(board(under_way))
 
         def take(progress: PretrainProgress) -> None:
             written.take(progress)
@@ -156,7 +161,8 @@ def _answer(request: Request, record: dict[str, Any], *, json: bool) -> None:
         told = {name: record[name] for name in ("steps", "tokens", "seconds")}
         talk.answer_json({"out": str(request.out), **told, "valid": last})
         return
-    talk.answer(f"valid  {', '.join(f'{name} {value:.4f}' for name, value in last.items())}")
+    if last:
+        talk.answer(f"valid  {', '.join(f'{name} {value:.4f}' for name, value in last.items())}")
     talk.answer(f"read   {record['tokens']:,} tokens in {record['steps']:,} steps, {record['seconds']:,.0f} s")
     talk.answer(f"model  {request.out}")
 

@@ -86,7 +86,11 @@ def train(
     """
     with telling_how_to_go_on(out, again, "Interrupted within a step; what was saved before"), stoppable() as stop:
         for step in steps:
-            take(step)
+            try:
+                take(step)
+            except BaseException as error:
+                steps.throw(error)  # else it would save whenever it is forgotten
+                raise
             if stop.asked:
                 break
         else:

@@ -20,7 +20,7 @@ from typing import Any
 from sightline.errors import CheckpointError
 from sightline.model.model import Model
 from sightline.tasks.pretrain_model import new_model
-from sightline.tasks.validate import sample, validate
+from sightline.tasks.validate import sample, validate, validation_steps
 from sightline.text.corpus import Corpus
 from sightline.training.averaging import Averaging
 from sightline.training.checkpoint import restore, save
@@ -42,7 +42,8 @@ class Look:
     """What the validation part says of the model.
 
     step     after how many steps
-    scores   the objective's terms, as `validate` names them; `bits_per_byte` where the model gives texts a likelihood
+    scores   the objective's terms, as `validate` names them; `bits_per_byte` where the model gives texts a likelihood.
+             Nothing where the corpus has no validation part
     samples  what it wrote, for each of the recipe's samples
     """
 
@@ -83,8 +84,8 @@ class Pretraining:
     history  every look at the validation part
     resumed  at which step an earlier run was taken up; None: this one is new
 
-    Raises ConfigError for a recipe that does not fit the corpus, and CheckpointError for a checkpoint of another recipe
-    or corpus.
+    Raises ConfigError or InputError for a recipe that does not fit the corpus, and CheckpointError for a checkpoint of
+    another recipe or corpus.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Pretraining:
         self._pace: deque[float] = deque(maxlen=RECENT)  # seconds a token
         self.resumed = self._take_up(self.folder) if resume and self.folder is not None else None
         self.steps = self._steps()
+        validation_steps(recipe, corpus)  # what cannot be looked at is said before the first step
 
     def _steps(self) -> TextSteps:
         seed = self.recipe.training.seed
