@@ -173,6 +173,13 @@ def test_order_and_company_of_texts_change_nothing() -> None:
         assert every.rows[1] == every.rows[4]  # equal texts, to the last bit
 
 
+@pytest.mark.parametrize("method", ["order", "pseudo"])
+def test_company_changes_nothing_for_two_streams(method: str) -> None:
+    model = xlnet()
+    alone = [score(model, text, method=method)[0].total for text in TEXTS]
+    numpy.testing.assert_allclose(score(model, TEXTS, method=method).totals, alone, rtol=0, atol=1e-9)
+
+
 def test_in_bfloat16_sums_are_those_of_its_logits() -> None:
     """The logits are rounded, what is made of them is not: probabilities still sum to one."""
     model = causal(dtype=torch.bfloat16)

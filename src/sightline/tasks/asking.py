@@ -113,10 +113,9 @@ class Asker:
             return order_states(self.model, ids, ranks, real)
         if not self.model.layout.two_streams:
             return self.model(ids, real, only=only).last_hidden_state
-        blanks = ids.eq(-1 if self.blank is None else self.blank)[:, None].expand(
-            -1, width, -1
-        )  # nobody sees what holds the place of one
-        every = torch.arange(width).expand(len(ids), -1)
+        # Nobody sees what holds the place of a blank; a place behind a row's end is none that can be asked.
+        blanks = ids.eq(-1 if self.blank is None else self.blank)[:, None].expand(-1, width, -1)
+        every = torch.minimum(torch.arange(width)[None], torch.tensor(lengths)[:, None] - 1)
         return self.model(ids, real, perm_mask=blanks, targets=every).last_hidden_state
 
     def _picked(
