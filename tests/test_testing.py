@@ -172,3 +172,49 @@ def test_what_was_checked_is_kept_for_a_report(monkeypatch: pytest.MonkeyPatch) 
     assert verdict(RECORD.kept) == "1 of 2 asserts fails." and "https://" not in page
     assert verdict([good]) == "The one assert holds." and verdict([]) == "No test asserted anything of a model."
     assert verdict([bad, replace(bad)]) == "2 of 2 asserts fail."
+
+
+class Window(nn.Module):
+    """In each layer a token sees itself and the one before."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.table, self.layers = nn.Embedding(VOCABULARY, 6), layers
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = self.table(ids)
+        for _ in range(self.layers):
+            x = x + 0.5 * torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1)
+        return x
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_a_window_is_told_from_more_where_the_layers_are_known(layers: int) -> None:
+    see = "causal & sliding_window(2)"
+    testing.assert_mask(Window(layers), see, layers=layers, lengths=SHORT)
+    testing.assert_mask(Window(layers), see, lengths=SHORT)
+    with pytest.raises(AssertionError, match="depend and may not") as raised:
+        testing.assert_mask(Window(layers + 1), see, layers=layers, lengths=SHORT)
+    assert "depends on input 0" in str(raised.value)
+    with pytest.raises(AssertionError, match="should depend and do not"):
+        testing.assert_mask(Window(layers), see, layers=layers + 1, lengths=SHORT)
+    with pytest.raises(AssertionError, match="depend and may not"):
+        testing.assert_mask(Averaging(), see, layers=layers, lengths=SHORT)
+
+
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"see": None}, "None is no mask"),
+    ({"layers": 0}, "layers=0"),
+    ({"lengths": ()}, "no numbers of tokens"),
+    ({"lengths": 3}, "no numbers of tokens"),
+    ({"lengths": "ab"}, "no numbers of tokens"),
+    ({"lengths": (0,)}, "lengths=0"),
+    ({"lengths": (1,)}, "a token alone has nobody to see"),
+    ({"seed": "x"}, "seed='x'"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WRONG, ids=str)
+def test_options_that_mean_nothing_are_no_success(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        testing.assert_mask(Averaging(), **{"see": "causal", **given})  # type: ignore[arg-type]

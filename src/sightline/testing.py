@@ -22,11 +22,13 @@ nothing to be checked on, is no success: it raises too.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sightline.core.check import whole
 from sightline.core.mask import Mask
+from sightline.errors import ConfigError
 from sightline.probing import causes
 from sightline.probing.audit import audit
 from sightline.probing.checks.batch import MATE
@@ -44,6 +46,7 @@ from sightline.probing.suite import RECORD, Checked
 
 SEEN = "every token sees whom it should"
 TOKENS = 8  # of the text on which each pair of tokens is looked at
+WINDOWED = 32  # the same, where the layers are known and windows are told from more
 LISTED = 3  # pairs that a message names
 
 __all__ = [
@@ -66,8 +69,19 @@ class _How:
     output: str
     step: Step | None
     tokenizer: Any
+    layers: int | None = None
 
     def subject(self, model: object) -> Subject:
+        """The model as it is looked at. Raises ConfigError for options that mean nothing."""
+        whole("seed", self.seed, least=0)
+        if self.layers is not None:
+            whole("layers", self.layers)
+        given: object = self.lengths
+        if given is not None:
+            if isinstance(given, str) or not isinstance(given, Iterable) or not list(given):
+                raise ConfigError(f"lengths={given!r} are no numbers of tokens; give some, such as (1, 2, 8, 33)")
+            for length in given:
+                whole("lengths", length)
         return subject(model, vocabulary=self.vocabulary, step=self.step, output=self.output, tokenizer=self.tokenizer)
 
 
@@ -110,6 +124,7 @@ def assert_mask(
     model: object,
     see: Mask | str,
     *,
+    layers: int | None = None,
     vocabulary: int | None = None,
     lengths: Sequence[int] | None = None,
     seed: int = 0,
@@ -119,10 +134,24 @@ def assert_mask(
 ) -> None:
     """Every output depends on those tokens that `see` shows, a mask or its text, and on none that it hides.
 
+    layers  how many of them see so: through several, a window reaches further. Where nobody says, through any number:
+            then `causal & sliding_window(8)` allows what causal does, and asks only for what the window shows
+
     >>> assert_mask(model, "prefix(4) | causal")  # doctest: +SKIP
+    >>> assert_mask(model, "causal & sliding_window(8)", layers=2)  # doctest: +SKIP
     """
     __tracebackhide__ = True
-    how = _How(vocabulary=vocabulary, lengths=lengths, seed=seed, output=output, step=step, tokenizer=tokenizer)
+    if not isinstance(see, Mask | str):
+        raise ConfigError(f'{see!r:.40} is no mask; pass one, or its text, such as "prefix(4) | causal"')
+    how = _How(
+        vocabulary=vocabulary,
+        lengths=lengths,
+        seed=seed,
+        output=output,
+        step=step,
+        tokenizer=tokenizer,
+        layers=layers,
+    )
     _assert_seen("assert_mask", model, see, how)
 
 
@@ -192,20 +221,23 @@ def _assert_seen(claim: str, model: object, see: Mask | str, how: _How) -> None:
     checks = tuple(check for check in report.checks if check.name != ALONE)
     pairs: tuple[str, ...] = ()
     if report.check(SAME).status != "failed":
-        tokens = max((length for length in report.lengths if length <= TOKENS), default=report.lengths[0])
-        shown = _dependence(made, see, tokens, how.seed)
+        most = TOKENS if how.layers is None else WINDOWED
+        tokens = max((length for length in report.lengths if length <= most), default=report.lengths[0])
+        if tokens == 1:
+            raise ConfigError(f"lengths={how.lengths!r}: a token alone has nobody to see; give a length of 2 or more")
+        shown = _dependence(made, see, tokens, how)
         checks, pairs = (*checks, _as_check(shown, report.failed)), _pairs(shown)
     _conclude(claim, made, checks, (SEEN,), pairs)
 
 
-def _dependence(made: Subject, see: Mask | str, tokens: int, seed: int) -> Dependence:
+def _dependence(made: Subject, see: Mask | str, tokens: int, how: _How) -> Dependence:
     """Who depends on whom in a short random text, in eval mode."""
     module = made.module
     modes = [] if module is None else [(each, each.training) for each in module.modules()]
     try:
         if module is not None:
             module.eval()
-        return probe(made, made.draw(1, tokens, seed=seed), expect=see, seed=seed)
+        return probe(made, made.draw(1, tokens, seed=how.seed), expect=see, layers=how.layers, seed=how.seed)
     finally:
         for each, mode in modes:
             each.training = mode
