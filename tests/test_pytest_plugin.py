@@ -53,6 +53,13 @@ def test_asserts_are_fixtures_and_a_report_is_written(suite: pytest.Pytester) ->
     assert "1 of 3 asserts fails." in page and "test_models.py::test_bad" in page and "<svg" in page
 
 
+def test_a_report_that_cannot_be_written_hides_no_result(suite: pytest.Pytester) -> None:
+    result = suite.runpytest_inprocess(*PLUGIN, "-k", "good", "--sightline-report", ".")
+    result.assert_outcomes(passed=1, deselected=2)
+    result.stdout.fnmatch_lines(["sightline: The one assert holds. cannot write *"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR and "INTERNALERROR" not in result.stdout.str()
+
+
 def test_every_assert_has_its_fixture(suite: pytest.Pytester) -> None:
     from sightline import testing
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 FOR_WORKERS = "sightline_checked"
+NOT_WRITTEN = pytest.StashKey[str]()  # why there is no report
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -66,9 +67,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if output is not None:
         output[FOR_WORKERS] = [each.as_dict() for each in RECORD.kept]
         return
+    from sightline.errors import SightlineError
     from sightline.probing.suite_page import write_page
 
-    write_page(RECORD.kept, session.config.invocation_params.dir / path)
+    try:
+        write_page(RECORD.kept, session.config.invocation_params.dir / path)
+    except SightlineError as error:  # what the tests found is worth more than its report
+        session.config.stash[NOT_WRITTEN] = str(error)
+        session.exitstatus = session.exitstatus or pytest.ExitCode.USAGE_ERROR
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -78,7 +84,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         from sightline.probing.suite import RECORD
         from sightline.probing.suite_page import verdict
 
-        terminalreporter.write_line(f"sightline: {verdict(RECORD.kept)} {path}")
+        where = config.stash.get(NOT_WRITTEN, str(path))
+        terminalreporter.write_line(f"sightline: {verdict(RECORD.kept)} {where}")
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,8 @@ from sightline.errors import InputError
 from sightline.probing.checks.rounding import Rounding, Verdict, difference, find_rounding
 from sightline.probing.measuring import HUGE
 from sightline.probing.setup import Ids, Mates, Setup
-from sightline.probing.staging import ERRORS, Stage, batch_for, in_float64
-from sightline.probing.subject import Inputs, Subject
+from sightline.probing.staging import Stage, batch_for, in_float64
+from sightline.probing.subject import ERRORS, Inputs, Subject
 from sightline.probing.switches import places
 from sightline.probing.untouched import seed_everything, untouched
 

@@ -26,7 +26,8 @@ from sightline.probing.explanation import Cause, Explanation, Status, Together
 from sightline.probing.layers import first_difference
 from sightline.probing.run import Run
 from sightline.probing.setup import Setup, setup_of
-from sightline.probing.staging import ERRORS, Stage, line
+from sightline.probing.staging import Stage
+from sightline.probing.subject import ERRORS, in_a_line
 from sightline.probing.switches import DRAWS, detail_of, differing, label_of, places, switched, taught
 from sightline.probing.texts import texts_of
 
@@ -174,7 +175,7 @@ class _Search:
             except ERRORS as error:
                 shares.append(None)
                 way = "alone" if len(shares) == 1 else "taken back"
-                self.notes.append(f"{label_of(name, one, other)} cannot be switched {way}: {line(error)}")
+                self.notes.append(f"{label_of(name, one, other)} cannot be switched {way}: {in_a_line(error)}")
                 continue
             verdicts.append(told)
             changed |= set(where)
@@ -262,7 +263,7 @@ def _ran(stage: Stage, name: str, setup: Setup) -> Tensor:
     except ERRORS as error:
         beyond = isinstance(error, IndexError) and "out of range" in str(error)
         hint = " (more tokens, positions or token types than the model has?)" if beyond else ""
-        raise InputError(f"{name} cannot be run: {type(error).__name__}: {line(error)}{hint}") from error
+        raise InputError(f"{name} cannot be run: {in_a_line(error)}{hint}") from error
 
 
 def _redrawn(setup: Setup) -> Setup:

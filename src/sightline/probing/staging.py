@@ -14,23 +14,13 @@ import torch
 from torch import Tensor
 
 from sightline.core.coordinates import Coordinates
-from sightline.errors import InputError, SightlineError, UnsupportedError
+from sightline.errors import InputError, UnsupportedError
 from sightline.model.model import Model
 from sightline.probing.run import DTYPES
 from sightline.probing.setup import Setup, row_of
 from sightline.probing.subject import Inputs, Subject, subject
 from sightline.probing.untouched import seed_everything, untouched
 
-ERRORS = (
-    SightlineError,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-)
 Watch = Callable[[Subject, int, int, int], AbstractContextManager[None]]
 
 
@@ -42,11 +32,6 @@ class Batch:
     inputs: dict[str, Tensor]
     begin: int
     end: int
-
-
-def line(error: BaseException) -> str:
-    """What an error says, in a line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def batch_for(setup: Setup) -> Batch:
