@@ -195,6 +195,21 @@ def test_what_does_not_fit(corpus: Corpus) -> None:
         Pretraining(replace(recipe("next_sentence"), model=ModelRecipe(family="gpt2", size="tiny")), corpus)
 
 
+def test_a_mask_that_would_not_be_looked_through_or_shows_what_is_asked(corpus: Corpus) -> None:
+    def through(kind: str, mask: str) -> Recipe:
+        asked = recipe(kind)
+        return replace(asked, model=replace(asked.model, mask=mask))
+
+    for kind in ("hybrid", "prefix", "permutation"):
+        with pytest.raises(ConfigError, match="decides itself who sees whom"):
+            Pretraining(through(kind, "causal"), corpus)
+    for mask in ("bidirectional", "causal | prefix(4)", "permuted"):
+        with pytest.raises(ConfigError, match="sees the next one"):
+            Pretraining(through("causal", mask), corpus)
+    for kind, mask in (("causal", "causal & sliding_window(8)"), ("masked", "sliding_window(8)")):
+        assert str(Pretraining(through(kind, mask), corpus).model.mask) == mask
+
+
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_a_small_part_to_judge_by_is_enough(kind: str, corpus: Corpus) -> None:
     """Two short texts, fewer tokens than a row has: still a row of each kind that is asked."""

@@ -5,17 +5,38 @@ from __future__ import annotations
 from dataclasses import fields
 
 from sightline.core.mask import Mask
+from sightline.decoding.rows import looks_ahead
 from sightline.errors import ConfigError
 from sightline.model.build import build
 from sightline.model.families import layout_of
 from sightline.model.model import Model
+from sightline.objectives.causal import CausalLM
+from sightline.objectives.hybrid import Hybrid
+from sightline.objectives.permutation import Permutation
+from sightline.objectives.prefix import PrefixLM
 from sightline.text.corpus import Corpus
 from sightline.training.recipe import Recipe
 
 
 def masks_of(recipe: Recipe) -> tuple[Mask, ...]:
-    """Through which masks the model learns to look; the one it has afterwards comes first."""
-    return recipe.objective.masks if recipe.model.mask is None else (Mask.parse(recipe.model.mask),)
+    """Through which masks the model learns to look; the one it has afterwards comes first.
+
+    Raises ConfigError for a mask of the recipe that the objective would not look through, or that shows what is asked.
+    """
+    objective = recipe.objective
+    if recipe.model.mask is None:
+        return objective.masks
+    mask = Mask.parse(recipe.model.mask)
+    if isinstance(objective, Hybrid | Permutation | PrefixLM):
+        raise ConfigError(
+            f"model.mask is {recipe.model.mask!r}, and this objective decides itself who sees whom; leave it out"
+        )
+    if isinstance(objective, CausalLM) and looks_ahead(mask):
+        raise ConfigError(
+            f"model.mask is {recipe.model.mask!r}, under which a token sees the next one, which it is asked for; choose"
+            " one that looks back, such as 'causal & sliding_window(64)'"
+        )
+    return (mask,)
 
 
 def new_model(recipe: Recipe, corpus: Corpus, *, device: str | None = None) -> Model:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from itertools import cycle
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sightline.errors import ConfigError
 
 Value = TypeVar("Value")
+_OPTION = re.compile(r"--[\w-]+ \((\w+)=…\)")  # what the command line calls a field; in a file it has its own name
 
 
 def closest(name: str, names: Sequence[str]) -> str:
@@ -27,13 +30,32 @@ def _fits(value: object, hint: Any) -> bool:
     if origin is Literal:
         return value in get_args(hint)
     if origin is tuple:
-        return isinstance(value, tuple)
+        inner = get_args(hint)
+        if not isinstance(value, tuple) or (inner[-1] is not Ellipsis and len(value) != len(inner)):
+            return False
+        return all(_fits(one, each) for one, each in zip(value, cycle(inner[:1]), strict=False))
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
         return type(value) is int
     plain = origin or hint
     return isinstance(value, plain) if isinstance(plain, type) else True
+
+
+_IN_WORDS = {float: "a number", int: "a whole number", bool: "true or false", str: "a text"}
+
+
+def _in_words(hint: Any) -> str:
+    """What a TOML value of an annotated type is, for people; TOML has no None."""
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_in_words(each) for each in inner if each is not types.NoneType)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inner))}" if len(inner) > 1 else repr(inner[0])
+    if origin is tuple:
+        many = "a list, each" if inner[-1] is Ellipsis else f"a list of {len(inner)}, each"
+        return f"{many} {_in_words(inner[0])}"
+    return _IN_WORDS.get(hint, "a table")
 
 
 def _converted(value: object, hint: Any, where: str) -> object:
@@ -64,8 +86,7 @@ def from_table(kind: type[Value], table: Mapping[str, Any], where: str) -> Value
             raise ConfigError(f"there is no field {place}: {closest(name, known)}")
         given[name] = _converted(value, hints[name], place)
         if not _fits(given[name], hints[name]):
-            wanted = getattr(hints[name], "__name__", str(hints[name]).replace("typing.", ""))
-            raise ConfigError(f"{place} is {value!r}; it must be of the type {wanted}")
+            raise ConfigError(f"{place} is {value!r}; it must be {_in_words(hints[name])}")
     missing = [
         each.name
         for each in fields(kind)  # type: ignore[arg-type]
@@ -76,4 +97,5 @@ def from_table(kind: type[Value], table: Mapping[str, Any], where: str) -> Value
     try:
         return kind(**given)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}" if where else str(error)) from error
+        said = _OPTION.sub(r"\1", str(error))
+        raise ConfigError(f"{where}: {said}" if where else said) from error
