@@ -209,6 +209,18 @@ def test_lengths_stand_around_what_a_configuration_names() -> None:
     assert {4, 5, 6} <= set(audit(windowed).lengths)
 
 
+def test_a_window_reaches_as_far_as_the_layers_that_are_known() -> None:
+    near = sl.Causal() & sl.SlidingWindow(4)
+    model = tiny("gpt2", dtype=torch.float32).with_mask(near)
+    layers = model.config.layers
+    report = audit(model)
+    assert report.ok and {1 + 3 * layers, 2 + 3 * layers} <= set(report.lengths)
+    wide = audit(model, "causal & sliding_window(3)").failed
+    assert wide[0].name == "nobody sees what is hidden" and wide[0].cause == causes.TOO_WIDE
+    deeper = audit(model, "causal & sliding_window(3)", layers=2 * layers, lengths=(8, 16))
+    assert deeper.check("nobody sees what is hidden").status == "passed"
+
+
 def test_a_plan_closes_the_mask_over_any_number_of_layers() -> None:
     made = subject(model_of())
     view = View(subject=made, rounding=find_rounding(made, torch.tensor([[1, 2, 3]]), {}))

@@ -37,12 +37,13 @@ def report_on(mutant: Mutant, seed: int, *, healthy: bool) -> Report:
     model = mutant.build(seed, healthy=healthy)
     if seed % 2 and model.parts.listed and not mutant.single:  # layers that torch does not know stay what they are
         model.double()
-    return audit(as_subject(model, mutant.steps), expect=mutant.expect, lengths=BRIEF if seed else None, seed=seed)
+    lengths = BRIEF if seed else None
+    return audit(as_subject(model, mutant.steps), mutant.expect, layers=mutant.depth, lengths=lengths, seed=seed)
 
 
 @cache
-def healthy_report(parts: Parts, steps: bool, expect: str, layers: int, seed: int) -> Report:
-    mutant = Mutant(name="", cause="", parts=parts, twin=parts, expect=expect, steps=steps, layers=layers)
+def healthy_report(parts: Parts, steps: bool, expect: str, layers: int, depth: int | None, seed: int) -> Report:
+    mutant = Mutant(name="", cause="", parts=parts, twin=parts, expect=expect, steps=steps, layers=layers, depth=depth)
     return report_on(mutant, seed, healthy=True)
 
 
@@ -57,7 +58,7 @@ def test_a_mutant_is_found_with_the_right_cause(mutant: Mutant, seed: int) -> No
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_its_healthy_twin_is_not_accused(mutant: Mutant, seed: int) -> None:
-    report = healthy_report(mutant.twin, mutant.steps, mutant.expect, mutant.layers, seed)
+    report = healthy_report(mutant.twin, mutant.steps, mutant.expect, mutant.layers, mutant.depth, seed)
     assert report.ok and not [check for check in report.checks if check.status == "cannot tell"], str(report)
 
 

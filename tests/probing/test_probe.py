@@ -233,6 +233,19 @@ def test_a_faint_leak_is_a_leak_where_float64_can_tell() -> None:
     assert [(pair.output, pair.input) for pair in found.leaks] == [(2, 6)] and found.status == "clear"
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_a_copy_in_float64_does_not_speak_for_another_path_in_half_precision(kind: torch.dtype) -> None:
+    class Leaking(subjects.Averaging):
+        def forward(self, ids: Tensor) -> Tensor:
+            made = super().forward(ids)
+            return made + made.mean(1, keepdim=True) if made.dtype == kind else made
+
+    found = probe(Leaking().to(kind), [5, 6, 7, 8], expect="causal")
+    assert found.status == "cannot tell" and not found.ok
+    assert "rounding, or dependence?" in found.verdict()
+    assert probe(subjects.Averaging().to(kind), [5, 6, 7, 8], expect="causal").ok
+
+
 def test_half_precision_is_judged_in_float64() -> None:
     found = measure(tiny("gpt2", dtype=torch.bfloat16))
     assert found.ok and torch.equal(found.visible, CAUSAL) and found.gap.refined > 0

@@ -200,6 +200,7 @@ def test_inputs_of_one_row_serve_all() -> None:
         (3, {}, "cannot be called"),
         (lambda ids: ids.float(), {}, "pass vocabulary="),
         (subjects.Averaging(), {"vocabulary": 0}, "vocabulary=0"),
+        (tiny("gpt2"), {"vocabulary": 9999}, "vocabulary=9999 is more than the"),
         (nn.Linear(3, 3), {}, "fails on ids"),
         (nn.Embedding(7, 3), {"output": "scores"}, "output='scores'"),
     ],

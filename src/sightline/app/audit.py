@@ -11,7 +11,7 @@ from typer import Option
 from sightline.app import talk
 from sightline.app.opening import open_any
 from sightline.app.options import AnyModel, Device, Dtype, Json, MaskText, Revision
-from sightline.app.probe import Expected
+from sightline.app.probe import Expected, Layers
 from sightline.errors import ConfigError
 
 
@@ -25,6 +25,7 @@ def _lengths(text: str | None) -> list[int] | None:
 def audit(
     model: AnyModel,
     expect: Expected = None,
+    layers: Layers = None,
     lengths: Annotated[str | None, Option(help="Of the texts, in tokens: 1,2,8,33. Default: many.")] = None,
     vocabulary: Annotated[int | None, Option(help="How many token ids there are, if nothing tells.")] = None,
     seed: Annotated[int, Option(help="Of the random tokens.")] = 0,
@@ -53,7 +54,14 @@ def audit(
     opened = open_any(model, revision, device, dtype, mask)
     with talk.progress("Checking") as advance_to:
         found = check(
-            opened, expect, vocabulary=vocabulary, lengths=sizes, seed=seed, compiled=compiled, progress=advance_to
+            opened,
+            expect,
+            layers=layers,
+            vocabulary=vocabulary,
+            lengths=sizes,
+            seed=seed,
+            compiled=compiled,
+            progress=advance_to,
         )
     if html is not None:
         write_page(found, html)

@@ -26,6 +26,9 @@ from sightline.app.options import (
 Expected = Annotated[
     str | None, Option("--expect", help="Who should see whom: causal, bidirectional. Default: the model's mask.")
 ]
+Layers = Annotated[
+    int | None, Option("--layers", help="Through how many layers that mask goes. Default: as the model says, or any.")
+]
 
 
 def probe(
@@ -33,6 +36,7 @@ def probe(
     text: Text = None,
     ids: Ids = None,
     expect: Expected = None,
+    layers: Layers = None,
     method: Annotated[str, Option(help="both, substitution or gradient: each alone misses something.")] = "both",
     past: Annotated[int, Option(help="So many first tokens are read in an earlier call, through a cache.")] = 0,
     state: Annotated[str, Option(help="What goes from call to call: cache, or memory (hidden states).")] = "cache",
@@ -66,6 +70,7 @@ def probe(
             opened,
             given,
             expect=expect,
+            layers=layers,
             method=method,  # type: ignore[arg-type]  # checked where it is read, as the state is
             past=past,
             state=state,  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 import torch
 
+from sightline.core.check import whole
 from sightline.core.mask import Mask
 from sightline.errors import ConfigError, InputError
 from sightline.probing.causes import NOT_A_NUMBER
@@ -41,6 +42,7 @@ def audit(
     model: object,
     expect: Mask | str | None = None,
     *,
+    layers: int | None = None,
     vocabulary: int | None = None,
     lengths: Sequence[int] | None = None,
     seed: int = 0,
@@ -55,9 +57,11 @@ def audit(
                 (B, T, …), or a Subject, for what has a cache or kernels of its own
     expect      who should see whom: a mask, or its text: "causal", "bidirectional", "prefix(4) | causal". Default: what
                 the model says of itself; where it says nothing, nothing is called a leak
+    layers      through how many layers that mask goes; those of a model of ours are known. Default: any number, so
+                that a window hides nothing that several layers might reach
     vocabulary  how many token ids there are; found by itself where an embedding reads them
     lengths     of texts, in tokens. Default: 1, 2, 3, 7, 8, 31, 32, 63, and around every window, block and last
-                position that the configuration names
+                position that the configuration names, and around what the layers reach, where they are known
     seed        of the random tokens
     output      what of the model's result is looked at: "auto", or its name
     compiled    whether FlexAttention is checked too, which is compiled first: minutes
@@ -69,6 +73,8 @@ def audit(
         report = audit(lambda ids: model(ids).scores, expect="causal", vocabulary=1000)
     """
     given = subject(model, vocabulary=vocabulary, output=output)
+    if layers is not None:
+        whole("layers", layers)
     wanted = Mask.parse(expect) if isinstance(expect, str) else expect
     if wanted is not None and not isinstance(wanted, Mask):
         raise ConfigError(f'expect={expect!r} is no mask; pass one, or its text, such as "causal"')
@@ -78,7 +84,8 @@ def audit(
         training = given.module is not None and any(each.training for each in given.module.modules())
         if given.module is not None:
             given.module.eval()
-        plan = _plan(given, mask, lengths, seed, compiled, training)
+        seen = None if mask is None else _layers(given, mask, layers, said_by == "model")
+        plan = _plan(given, mask, seen, lengths, seed, compiled, training)
         checks = _run(plan, [each for each in CHECKS if only is None or each[0] in only], progress)
     return Report(
         model=given.name,
@@ -91,8 +98,23 @@ def audit(
     )
 
 
+def _layers(given: Subject, mask: Mask, number: int | None, declared: bool) -> tuple[Mask, ...] | None:
+    """Who should see whom in each layer; None where nobody knows how many there are."""
+    if number is not None:
+        return (mask,) * number
+    if given.limits is None:
+        return None
+    return tuple(mask if limit is None or not declared else mask & limit for limit in given.limits)
+
+
 def _plan(
-    given: Subject, mask: Mask | None, lengths: Sequence[int] | None, seed: int, compiled: bool, training: bool
+    given: Subject,
+    mask: Mask | None,
+    layers: tuple[Mask, ...] | None,
+    lengths: Sequence[int] | None,
+    seed: int,
+    compiled: bool,
+    training: bool,
 ) -> Plan:
     numbers = named_numbers(getattr(given.module, "config", None))
     view = _view(given, mask, seed)
@@ -102,11 +124,16 @@ def _plan(
         expect=mask,
         lengths=(1,),
         numbers=numbers,
+        layers=layers,
         seed=seed,
         compiled=compiled,
         training=training,
     )
-    asked = sorted({*LENGTHS, *_affordable(given, telling_lengths(numbers))}) if lengths is None else lengths
+    asked = (
+        sorted({*LENGTHS, *_affordable(given, {*telling_lengths(numbers), *plain.reach()})})
+        if lengths is None
+        else lengths
+    )
     taken, refused = _taken(plain, sorted(set(asked)))
     plan = replace(plain, exact=_exact(given, mask, seed) or view, lengths=taken, refused=refused)
     try:

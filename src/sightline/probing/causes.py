@@ -16,6 +16,7 @@ ONE_CELL: Final = "the mask lets one token through to positions that should not 
 BEYOND_LENGTH: Final = "the mask ends too early: beyond so many tokens nothing is hidden"
 FUTURE_HIDDEN: Final = "the mask hides too much: nothing reaches an earlier position, where it should"
 NO_PAST: Final = "nothing is mixed: no position depends on any other"
+TOO_WIDE: Final = "the window is too wide: positions see further back than it reaches"
 SOME_LEAK: Final = "the mask lets some positions see what it should hide"
 WHEN_PADDED: Final = "the mask is replaced by the padding mask, for the whole batch, as soon as one row is padded"
 ONE_KERNEL: Final = "the mask is honoured on one attention kernel and not on another"

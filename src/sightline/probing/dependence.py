@@ -143,7 +143,7 @@ class Dependence:
         if self.leaks:
             return f"{_count(len(self.leaks), 'leak')}: outputs depend on inputs that they may not see"
         if self.status == "cannot tell":
-            return f"cannot tell: {_count(int(self.unsure.sum()), 'cell')} lie between rounding and dependence"
+            return f"cannot tell of {_count(int(self.unsure.sum()), 'cell')}: rounding, or dependence?"
         if self.missing:
             first = self.missing[0]
             where = f"output {first.output} {first.output_text!r} on input {first.input} {first.input_text!r}"

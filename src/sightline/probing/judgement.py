@@ -20,6 +20,7 @@ from sightline.probing.conditions import Conditions
 FAR = 32  # times as large as noise: no noise any more
 NEAR = 4  # times as large as noise may be another draw of it
 FELL = 1e-3  # of what a change was in the model's own type: so much rounding shrinks by at least, and dependence never
+COARSE = 1e-4  # a last digit from which on rounding looks like dependence
 ALIKE, UNLIKE = 0.9, 0.5  # cosines of one change measured in two types: the same change; two draws of rounding
 
 Again = Callable[[Tensor], "Finer | None"]
@@ -94,6 +95,16 @@ def _rounds(
     return known | (small & ~refined)
 
 
+def _by_another_path(finer: Finer, conditions: Conditions) -> Tensor:
+    """Where a model in few digits moves by more than they round to, and in float64 by nothing at all; bool (O, C).
+
+    Some models take another path in half precision; a copy in float64 does not speak for that one.
+    """
+    coarse = torch.finfo(conditions.rounding.digits).eps > COARSE and conditions.noise == 0
+    least = conditions.rounding.nothing / NEAR if coarse else torch.inf
+    return (finer.moved == 0) & (finer.before > least)
+
+
 def _exact(moved: Tensor, hidden: Tensor) -> Tensor:
     """Whether all that may not depend stays the same to the last bit, so that no change is rounding; bool ()."""
     return hidden.any() & ~(hidden & (moved > 0)).any()
@@ -130,7 +141,8 @@ def judge(
         columns = columns[: finer.moved.shape[1]]  # of a long text perhaps not all
         cells = wanted[:, columns]
         visible[:, columns] |= cells & finer.sees
-        unsure[:, columns] = torch.where(cells, ~finer.sees & ~finer.blind, unsure[:, columns])
+        blind = finer.blind & ~_by_another_path(finer, conditions)
+        unsure[:, columns] = torch.where(cells, ~finer.sees & ~blind, unsure[:, columns])
         decided[:, columns] = torch.where(cells, finer.moved, decided[:, columns])
         refined[:, columns] = cells
     if conditions.deterministic:

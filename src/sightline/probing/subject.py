@@ -208,6 +208,11 @@ def subject(
         made = of_function(model, vocabulary, output)
     else:
         raise ConfigError(f"{model!r:.80} cannot be called; pass a model, or a function from ids to numbers")
+    known = getattr(made.embedding, "num_embeddings", None)
+    if vocabulary is not None and known is not None and vocabulary > known:
+        raise ConfigError(
+            f"vocabulary={vocabulary} is more than the {known} ids that the embedding of {made.name} knows"
+        )
     vocabulary = made.vocabulary if vocabulary is None else vocabulary
     step = made.step if step is None else step
     tokenizer = made.tokenizer if tokenizer is None else tokenizer

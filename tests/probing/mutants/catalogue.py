@@ -39,6 +39,7 @@ class Mutant:
     expect   who should see whom
     steps    whether the model can read piece by piece
     layers   how many it takes at least until the bug shows
+    depth    how many layers the audit is told of; None: none
     single   whether it shows in float32 only
     """
 
@@ -49,10 +50,13 @@ class Mutant:
     expect: str = "causal"
     steps: bool = True
     layers: int = 1
+    depth: int | None = None
     single: bool = False
 
     def build(self, seed: int, *, healthy: bool = False) -> Tiny:
-        return Tiny(random_size(seed, self.layers), self.twin if healthy else self.parts, seed).eval()
+        size = random_size(seed, self.layers)
+        size = size if self.depth is None else replace(size, layers=self.depth)
+        return Tiny(size, self.twin if healthy else self.parts, seed).eval()
 
 
 # Who sees whom
@@ -171,6 +175,10 @@ def overwritten(past: Remembered | None, new: Remembered) -> tuple[Remembered, R
     return _latest(whole), _latest(whole)
 
 
+def one_further(query: At, key: At, layer: int) -> Tensor:
+    return causal(query, key, layer) & (query.index[:, :, None] - key.index[:, None] < ROOM + 1)
+
+
 def _latest(whole: Remembered) -> Remembered:
     return Remembered(whole.key[:, :, -ROOM:], whole.value[:, :, -ROOM:], whole.at.slots(slice(-ROOM, None)))
 
@@ -219,6 +227,14 @@ MUTANTS = (
         parts=replace(WINDOW, remember=overwritten),
         twin=WINDOW,
         expect=f"causal & sliding_window({ROOM})",
+    ),
+    Mutant(
+        name="window too wide",
+        cause=causes.TOO_WIDE,
+        parts=Parts(sees=one_further),
+        twin=Parts(sees=near),
+        expect=f"causal & sliding_window({ROOM})",
+        depth=2,
     ),
     mixing("convolution padded on both sides", causes.BOTH_SIDES, Convolution, ahead=(1, 0)),
     mixing("shift in the wrong direction", causes.WRONG_DIRECTION, Shift, by=(-1, 1)),

@@ -39,7 +39,7 @@ def _looking(plan: Plan, earlier: Mapping[str, Check]) -> str | None:
         return "it leaks without a cache, too"
     if plan.expect is not None and not plan.looks_back():
         return f"under {plan.expect} what is remembered would have to know of what comes later"
-    return None if plan.longest > 2 else "it takes two tokens at most"
+    return None if plan.longest > 2 else "no text has more than two tokens"
 
 
 def _tokens(plan: Plan) -> int:

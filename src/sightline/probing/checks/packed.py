@@ -23,7 +23,7 @@ def documents_are_apart(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     """Changing a token of one document changes no output of the other."""
     tokens = sum(SIZES)
     if plan.longest < tokens:
-        return not_applicable(PACKED, f"it takes {plan.longest} tokens at most")
+        return not_applicable(PACKED, f"the longest text has {plan.longest} tokens, and two documents take {tokens}")
     document = torch.cat([torch.full((size,), number) for number, size in enumerate(SIZES)])[None]
     position = torch.cat([torch.arange(size) for size in SIZES])[None] + plan.first
     inputs = {name: value for name, value in (("documents", document), ("position_ids", position)) if plan.takes(name)}

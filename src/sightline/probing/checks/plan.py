@@ -43,6 +43,7 @@ class Plan:
     expect    who should see whom, or None where nobody said
     lengths   of texts, ascending; those that the subject takes
     numbers   what its configuration names, by name
+    layers    who should see whom in each layer; None where nobody knows how many there are
     seed      of the random tokens
     compiled  whether kernels that are compiled first are checked too
     training  whether the model came in training mode
@@ -56,6 +57,7 @@ class Plan:
     expect: Mask | None
     lengths: tuple[int, ...]
     numbers: Mapping[str, int]
+    layers: tuple[Mask, ...] | None = None
     seed: int = 0
     compiled: bool = False
     training: bool = False
@@ -92,21 +94,35 @@ class Plan:
 
     def table(self, tokens: int) -> Tensor | None:
         """Whom one layer lets whom see, bool (T, T): the expected mask and the token itself; None where nobody said."""
-        if self.expect is None:
-            return None
-        at = replace(Coordinates.consecutive(tokens), rank=torch.arange(tokens)[None])
-        return self.expect.table(at, at)[0] | torch.eye(tokens, dtype=torch.bool)
+        return None if self.expect is None else _itself_too(self.expect, tokens)
 
     def allowed(self, tokens: int) -> Tensor | None:
-        """Who may come to know of whom, bool (T, T): the table through as many layers as it takes."""
+        """Who may come to know of whom, bool (T, T): the table through its layers; through as many as it takes, where
+        nobody knows how many there are."""
         table = self.table(tokens)
         if table is None:
             return None
         reached, before = table, -1
+        if self.layers is not None:
+            tables = {mask: _itself_too(mask, tokens).float() for mask in self.layers}
+            reached = torch.eye(tokens, dtype=torch.bool)
+            for mask in self.layers:
+                reached = (tables[mask] @ reached.float()) > 0
+            return reached
         while int(reached.sum()) > before:
             before = int(reached.sum())
             reached = (reached.float() @ table.float()) > 0
         return reached
+
+    def reach(self) -> set[int]:
+        """Lengths around what its layers reach: the longest text whose last token may know of the first, and one more;
+        none where nobody knows of layers, or they reach everything."""
+        for tokens in (16, 64, 256, 1024) if self.layers else ():
+            allowed = self.allowed(tokens)
+            if allowed is not None and not bool(allowed[-1, 0]):
+                most = int(allowed[:, 0].nonzero().max()) + 1
+                return {most, most + 1}
+        return set()
 
     def positions(self, mask: Tensor) -> Tensor:
         """Positions (B, T) that leave padding out, as the subject numbers them; mask (B, T) is 1 for real tokens."""
@@ -116,6 +132,12 @@ class Plan:
         """Whether nothing may be known of what comes later."""
         allowed = self.allowed(min(tokens, max(2, self.longest)))
         return allowed is not None and not bool(allowed.triu(1).any())
+
+
+def _itself_too(mask: Mask, tokens: int) -> Tensor:
+    """Whom the mask lets whom see, and each token itself, bool (T, T)."""
+    at = replace(Coordinates.consecutive(tokens), rank=torch.arange(tokens)[None])
+    return mask.table(at, at)[0] | torch.eye(tokens, dtype=torch.bool)
 
 
 Function = Callable[[Plan, Mapping[str, Check]], Check]  # what was found before is given too, by name

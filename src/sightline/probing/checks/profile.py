@@ -62,6 +62,9 @@ def kind_of_leak(found: Mapping[int, tuple[Seen, Tensor]], least: float, gradien
     """
     longest = max(length for length, (_, leaks) in found.items() if bool(leaks.any()))
     seen, leaks = found[longest]
+    rows, inputs = (leaks.nonzero()[:, 0], seen.columns[leaks.nonzero()[:, 1]])
+    if bool((inputs < rows).all()):
+        return causes.TOO_WIDE
     if longest == 1 or len(seen.columns) < longest:  # of a sample, only where leaks begin can be told
         return _by_length(found) or causes.SOME_LEAK
     if gradient_leaks is False:
