@@ -182,6 +182,15 @@ def test_shares_of_a_sentence_make_a_whole(decoder: nn.Module) -> None:
     assert found.together and sum(shares) == pytest.approx(100, abs=2)
 
 
+def test_who_acts_alone_is_not_said_to_act_together() -> None:
+    """Dropout does what it does, and padding and the missing mask only together."""
+    model = bert()
+    found = of(model, mode="train", padding="right:3", attention_mask="off")
+    assert found.verdict().startswith("the difference is dropout (") and "none of them alone" not in found.verdict()
+    shares = re.findall(r"(\d+) %( less)?", found.verdict())
+    assert sum(int(share) * (-1 if less else 1) for share, less in shares) == pytest.approx(100, abs=3)
+
+
 def test_two_tokenizers_leave_nothing_unexplained() -> None:
     """The other model cannot read the first one's text: its share is what goes where it is taken back."""
     texts = ["the tea was hot", "the soup was weak"]

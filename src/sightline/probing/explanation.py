@@ -111,7 +111,8 @@ class Explanation:
     def _different(self) -> str:
         found = self.found
         pairs = [pair for pair in self.together if pair.status == "different" and abs(pair.share) >= NOTABLE]
-        only = len(found) > 1 and bool(pairs) and all(abs(cause.alone or 0.0) < NOTABLE for cause in found)
+        paired = {label for pair in pairs for label in pair.labels}
+        only = len(found) > 1 and all(cause.label in paired and abs(cause.alone or 0.0) < NOTABLE for cause in found)
         if not found and pairs:
             said = f"the difference is {_and(list(pairs[0].labels))} together: neither alone changes anything"
         elif not found:
@@ -122,13 +123,13 @@ class Explanation:
             details = "; ".join(f"{cause.label}: {cause.detail}" for cause in found)
             said = f"the difference is {_and([cause.label for cause in found])} together, none of them alone: {details}"
         else:
-            shares = [cause.alone if pairs and cause.alone is not None else cause.share for cause in found]
+            whole = not pairs and abs(self.unexplained) < NOTABLE  # else these shares and what is left make it
+            shares = [cause.share if whole or cause.alone is None else cause.alone for cause in found]
             said = "the difference is " + "; and ".join(
                 f"{cause.label} ({_percent(share)}): {cause.detail}" for cause, share in zip(found, shares, strict=True)
             )
         for pair in pairs if found and not only else []:
-            more = "more" if pair.share > 0 else "less"
-            said += f"; {_and(list(pair.labels))} together make {_percent(abs(pair.share))} {more}"
+            said += f"; {_and(list(pair.labels))} together make {_more(pair.share)}"
         left = f"; {_percent(abs(self.unexplained))} is left unexplained"
         return said + (left if abs(self.unexplained) >= NOTABLE else "")
 
@@ -147,7 +148,7 @@ class Explanation:
                 []
                 if self.status != "different"
                 else [
-                    f"{pair.labels[0]} with {pair.labels[1]}: {_percent(pair.share)} more than both alone"
+                    f"{pair.labels[0]} with {pair.labels[1]}: {_more(pair.share)} than both alone"
                     for pair in self.together
                     if pair.status != "same"
                 ]
@@ -171,6 +172,10 @@ def _row(cause: Cause, wide: int, detail: bool) -> str:
     kind = {"same": "rounding" if cause.size else "", "different": "", "unclear": "cannot tell"}[cause.status]
     said = kind or (cause.detail if detail else "")  # of one cause, the verdict has said it
     return f"{cause.label:{wide}}  {alone:>5}  {back:>10}  {size:>10}  {said}".rstrip()
+
+
+def _more(share: float) -> str:
+    return f"{_percent(abs(share))} {'more' if share > 0 else 'less'}"
 
 
 def _percent(share: float) -> str:
