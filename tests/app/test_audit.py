@@ -29,6 +29,9 @@ def make():
 def wants(something):
     return something
 
+def breaks():
+    raise KeyError("layers")
+
 number = 3
 """
 
@@ -36,6 +39,7 @@ number = 3
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "made_for_audit.py").write_text(MADE)
+    (tmp_path / "broken_for_audit.py").write_text("number = 1 / 0")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "made_for_audit", raising=False)
@@ -68,6 +72,8 @@ def test_a_folder_is_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         (["made_for_audit:nothing"], "has no 'nothing'"),
         (["made_for_audit:number"], "is no function"),
         (["made_for_audit:wants"], "must take no arguments"),
+        (["made_for_audit:breaks"], "'made_for_audit:breaks' fails: KeyError: 'layers' ("),
+        (["broken_for_audit:make"], "importing 'broken_for_audit' fails: ZeroDivisionError: division by zero ("),
         (["no_such_module:make"], "Python finds no module 'no_such_module'"),
         (["made_for_audit:make", "--mask", "causal"], "--mask is for folders and hub models"),
         (["made_for_audit:make", "--lengths", "1,x"], "no whole numbers"),

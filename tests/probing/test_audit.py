@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 import sightline as sl
 from contract.families import FAMILIES, LOCAL_FIRST, tiny
 from probing.mutants.mixers import Dropout
-from probing.mutants.network import Answer, Parts, Tiny, causal, random_size
+from probing.mutants.network import Answer, Parts, Past, Tiny, causal, random_size
 from sightline.errors import ConfigError, InputError
 from sightline.probing import causes
 from sightline.probing.audit import audit
@@ -207,6 +208,17 @@ def test_lengths_stand_around_what_a_configuration_names() -> None:
     assert {127, 128, 129, 200} <= set(telling_lengths({"max_position_embeddings": 200}))
     windowed = tiny("modernbert", window=5, dtype=torch.float32)
     assert {4, 5, 6} <= set(audit(windowed).lengths)
+
+
+def test_labels_that_follow_several_outputs_alike_accuse_nobody() -> None:
+    class Hard(Tiny):
+        def read(self, *given: Any) -> tuple[Tensor, Past]:
+            logits, past = super().read(*given)
+            return torch.nn.functional.one_hot(logits.argmax(-1), logits.shape[-1]).to(logits.dtype), past
+
+    report = audit(Hard(random_size(0, 2), Parts(), 0).eval(), expect="causal", lengths=SHORT)
+    check = report.check("a label meets the right output")
+    assert check.status == "cannot tell" and "no single output" in check.detail
 
 
 def test_a_window_reaches_as_far_as_the_layers_that_are_known() -> None:

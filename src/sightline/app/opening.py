@@ -7,10 +7,11 @@ import inspect
 import os
 import re
 import sys
+import traceback
 
 from sightline.app.options import open_model
 from sightline.app.talk import busy
-from sightline.errors import ConfigError, NotFoundError
+from sightline.errors import ConfigError, NotFoundError, SightlineError
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -46,6 +47,8 @@ def _made(name: str) -> object:
             f"Python finds no module {error.name!r}; {name!r} means a function in {module_name}.py or an installed"
             " package: go to its folder, or install it"
         ) from None
+    except Exception as error:
+        raise ConfigError(f"importing {module_name!r} fails: {_where(error)}") from error
     for part in path.split("."):
         found = getattr(found, part, None)
         if found is None:
@@ -56,4 +59,18 @@ def _made(name: str) -> object:
         inspect.signature(found).bind()
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name!r} must take no arguments and return a model: {error}") from None
-    return found()
+    try:
+        return found()
+    except SightlineError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{name!r} fails: {_where(error)}") from error
+
+
+def _where(error: Exception) -> str:
+    """What was raised, and the last line of the user's own files on the way there."""
+    said = (str(error).strip().splitlines() or [""])[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [each for each in frames if not re.search(r"site-packages|importlib", each.filename)][1:]
+    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {said:.200}{where}"

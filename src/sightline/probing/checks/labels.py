@@ -49,7 +49,7 @@ def labels_meet_outputs(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     apart = difference(logits[:, other] - logits[:, one], torch.as_tensor(gained).expand(TOKENS))
     place = int(apart.argmin())
     size, others = float(logits.abs().max()), apart[torch.arange(TOKENS) != place]
-    if float(apart[place]) > CLOSE * size or float(others.min()) < FAR * float(apart[place]):
+    if float(apart[place]) > CLOSE * size or float(others.min()) <= FAR * float(apart[place]):
         return cannot_tell(LABELS, f"the loss of a label at {PLACE} follows no single output: it is no cross-entropy")
     return _judged(plan, place, earlier)
 
