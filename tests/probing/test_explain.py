@@ -154,6 +154,17 @@ def test_an_encoding_is_taken_apart(decoder: nn.Module) -> None:
     assert second.found[0].name == "what"
 
 
+def test_two_rows_of_an_encoding_differ_by_their_texts() -> None:
+    """What has a number for each token goes with a text of another length."""
+    model = bert()
+    ids, types = [[*IDS, 0, 0], list(range(11, 18))], [[0, 0, 0, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1, 1]]
+    mask = [[1] * 5 + [0] * 2, [1] * 7]
+    for more in ({}, {"token_type_ids": torch.tensor(types)}, {"token_type_ids": torch.zeros(2, 7, dtype=torch.long)}):
+        rows = {"input_ids": torch.tensor(ids), "attention_mask": torch.tensor(mask), **more}
+        found = explain(Run(model, rows, row=0), Run(model, rows, row=1))
+        assert [cause.name for cause in found.found] == ["what"] and found.unexplained == pytest.approx(0, abs=1e-6)
+
+
 # Several causes
 
 
@@ -431,6 +442,13 @@ def test_wrong_inputs_are_taught(decoder: nn.Module) -> None:
             explain(Run(decoder, ids), Run(decoder, IDS))  # type: ignore[arg-type]
     with pytest.raises(InputError, match="rows of an encoding"):
         explain(Run(decoder, IDS, row=1), Run(decoder, IDS))
+    for encoding in ({"input_ids": [["a"]]}, {"input_ids": [[5, 6], [7]]}):
+        with pytest.raises(InputError, match="an encoding holds numbers"):
+            explain(Run(decoder, encoding), Run(decoder, IDS))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="mask=3 is no mask"):
+        Run(decoder, IDS, mask=3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="cannot be called with a text"):
+        explain(Run(decoder, "a text", tokenizer=3), Run(decoder, IDS))
     with pytest.raises(ConfigError, match="explain compares two runs"):
         explain(decoder, decoder)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="seed='x'"):

@@ -181,6 +181,8 @@ def mask_of(run: Run) -> Mask | None:
     """The mask to look through."""
     if run.mask is None or isinstance(run.mask, Mask):
         return run.mask
+    if not isinstance(run.mask, str):
+        raise ConfigError(f'mask={run.mask!r:.40} is no mask; give one, or its text, such as "causal"')
     return Mask.parse(run.mask)
 
 

@@ -104,6 +104,8 @@ class Setup:
 
 def setup_of(run: Run, seed: int, output: str) -> Setup:
     """The run spelled out. Raises ConfigError, InputError or UnsupportedError for what the model cannot do."""
+    if run.tokenizer is not None and not callable(run.tokenizer):
+        raise ConfigError(f"tokenizer={run.tokenizer!r:.40} cannot be called with a text; give one that can")
     made = subject(run.model, vocabulary=run.vocabulary, output=output, tokenizer=run.tokenizer)
     count, padded = batch_of(run)
     found = Setup(
@@ -148,7 +150,10 @@ def _with_inputs(found: Setup, run: Run) -> Setup:
 
 def _of_encoding(found: Setup, given: Mapping[str, Any], row: int) -> Setup:
     """One row of an encoding: its real tokens, how it is padded, and its mates."""
-    named = {name: torch.as_tensor(value) for name, value in given.items()}
+    try:
+        named = {name: torch.as_tensor(value) for name, value in given.items()}
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"an encoding holds numbers, as many in each row; this one does not: {error}") from error
     if "input_ids" not in named:
         raise InputError(f"an encoding has input_ids; this one has {', '.join(named) or 'nothing'}")
     unknown = named.keys() - {"input_ids", "attention_mask", "position_ids", "token_type_ids"}
@@ -168,13 +173,15 @@ def _of_encoding(found: Setup, given: Mapping[str, Any], row: int) -> Setup:
     holes = tuple(real[row, begin:end].long().tolist())
     mates = tuple(tuple(ids[each][slice(*_ends(real[each]))].tolist()) for each in range(len(ids)) if each != row)
     own = {name: tuple(value[row, begin:end].tolist()) for name, value in named.items()}
+    told = own.get("token_type_ids")
+    types = told[0] if told and len(set(told)) == 1 else told
     return replace(
         found,
         what=What(text=own["input_ids"]),
         padding=(begin, ids.shape[1] - end) if found.padding == (0, 0) else found.padding,
         attention_mask=holes if 0 in holes and found.attention_mask == "auto" else found.attention_mask,
         position_ids=own.get("position_ids") if found.position_ids is None else found.position_ids,
-        token_types=own.get("token_type_ids") if found.token_types is None else found.token_types,
+        token_types=types if found.token_types is None else found.token_types,
         mates=Mates(count=len(mates), given=mates) if mates else found.mates,
     )
 

@@ -11,6 +11,7 @@ from sightline.probing.setup import Mates, Setup
 from sightline.probing.texts import texts_of
 
 DRAWS = "draws"
+PER_TOKEN = ("attention_mask", "position_ids", "token_types")
 FEW = 3  # fields of a configuration that are named
 INERT = {"name_or_path", "transformers_version", "architectures"}  # of a configuration: where it comes from
 SWITCHES = {  # fields of a Setup, in the order in which they are named, and what each is called
@@ -31,13 +32,22 @@ SWITCHES = {  # fields of a Setup, in the order in which they are named, and wha
 
 
 def differing(one: Setup, other: Setup) -> list[str]:
-    """The names of the settings in which two runs differ."""
-    return [name for name in SWITCHES if getattr(one, name) != getattr(other, name)]
+    """The names of the settings in which two runs differ, each of which can be switched by itself."""
+    bound = _bound(one, other)
+    return [name for name in SWITCHES if getattr(one, name) != getattr(other, name) and name not in bound]
 
 
 def switched(one: Setup, other: Setup, *names: str) -> Setup:
     """The one with some settings of the other."""
-    return replace(one, **{name: getattr(other, name) for name in names})
+    taken = {*names, *(_bound(one, other) if "what" in names else ())}
+    return replace(one, **{name: getattr(other, name) for name in taken})
+
+
+def _bound(one: Setup, other: Setup) -> list[str]:
+    """Settings with a number for each token, which go with texts of unequal lengths."""
+    if one.what == other.what or len(one.ids) == len(other.ids):
+        return []
+    return [name for name in PER_TOKEN if any(isinstance(getattr(each, name), tuple) for each in (one, other))]
 
 
 def places(some: Sequence[int]) -> str:
@@ -99,6 +109,8 @@ def _said(name: str, setup: Setup, value: object) -> str:
     if name in ("position_ids", "token_types"):
         words = {"real": "counted over real tokens", "off": "not given"}
         return "left to the model" if value is None else words.get(str(value), _short(value))
+    if name == "mask" and value is None:
+        return "its own"
     if name == "kernel":
         return "its own choice" if value is None else str(value)
     return str(value)
