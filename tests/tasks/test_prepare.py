@@ -294,8 +294,24 @@ def test_what_is_no_source(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"the folder .*empty holds no files"):
         run([tmp_path / "empty"], tmp_path / "out")
-    with pytest.raises(InputError, match=r"there is no document in '.*blank.txt': all of it is empty|no text to learn"):
+    with pytest.raises(InputError, match=r"there is no document in '.*blank.txt': all of it is empty"):
         run([write(tmp_path / "blank.txt", ["", " "])], tmp_path / "out")
+
+
+def test_why_there_is_nothing_to_learn_a_tokenizer_from(tmp_path: Path) -> None:
+    """Told apart, and nothing is left in the way of another attempt."""
+    out, cut = tmp_path / "out", tmp_path / "cut.jsonl.gz"
+    cut.write_bytes(gzip.compress(b'{"text": "one"}')[:15])
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"no document in '.*gz': what cannot be read was left out: .* is cut off"):
+            run([cut], out, skip_bad=True)
+    one = write(tmp_path / "one.txt", ["one text"])
+    with pytest.raises(InputError, match=r"of 1 documents none is there to train on, with --valid .*0.99"):
+        run([one], out, documents="files", valid=0.99)
+    large = write(tmp_path / "large.txt", ["a word " * 200_000])
+    with pytest.raises(InputError, match=r"each document is larger .*; raise --sample-mib"):
+        run([large], out, documents="files", sample_mib=1, valid=0.0)
+    assert len(run([write(tmp_path / "some.txt", sentences(30))], out, documents="lines").valid)
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ from sightline.weights.alone import LOCK, alone
 from sightline.weights.files import write_json
 from sightline.weights.replace import write_error
 
+_LARGE = (
+    "each document is larger than what a tokenizer is to be learned from; raise --sample-mib (sample_mib=…), or part"
+    " the text into more documents with --documents (documents=…)"
+)
 LEARNED = ("kind", "vocabulary", "lowercase", "sample_mib")  # settings of a tokenizer that is learned
 
 
@@ -156,7 +160,11 @@ class Preparation:
         tokenizer, journal = self._tokenizer, work.journal
         learned_from: dict[str, int] = {}
         if tokenizer is None:
-            yield from sampling(work)
+            kept, bad = yield from sampling(work)
+            if not journal.sampled()[0]:
+                dropped = journal.get("sample_limit") is not None
+                self._clear()
+                raise InputError(_LARGE if dropped else self._too_few(0, kept, bad))
             yield work.progress("learning", len(self.sources))
             config = self.config
             tokenizer = learn_tokenizer(
@@ -177,7 +185,8 @@ class Preparation:
         counts, parts, journal = encoding.counts, encoding.finish(), encoding.work.journal
         if not parts["train"]["documents"] or (self.config.valid and not parts["valid"]["documents"]):
             self._clear(tokenizer)
-            raise InputError(self._too_few(parts))
+            train, valid = (parts[part]["documents"] for part in PARTS)
+            raise InputError(self._too_few(train, valid, encoding.bad))
         licences = self.config.licences * (len(self.sources) if len(self.config.licences) == 1 else 1)
         sources = [
             {"documents": 0, **journal.source(number), "licence": licences[number] if licences else None}
@@ -206,20 +215,21 @@ class Preparation:
         write_json(self.out / MANIFEST, manifest)
         self.manifest = manifest
 
-    def _too_few(self, parts: dict[str, Any]) -> str:
-        count = sum(parts[part]["documents"] for part in PARTS)
-        if not count:
-            return f"there is no document in {_listed([source.name for source in self.sources])}: all of it is empty"
-        which = "to train on" if not parts["train"]["documents"] else "to judge by"
+    def _too_few(self, train: int, valid: int, bad: Sequence[str]) -> str:
+        if not (count := train + valid):
+            why = f"what cannot be read was left out: {bad[0]}" if bad else "all of it is empty"
+            return f"there is no document in {_listed([source.name for source in self.sources])}: {why}"
+        which = "to judge by" if train else "to train on"
         return (
             f"of {count} documents none is there {which}, with --valid (valid=…) {self.config.valid:g}; give another"
             " share, or part the text into more documents with --documents (documents=…)"
         )
 
-    def _clear(self, tokenizer: Tokenizer) -> None:
+    def _clear(self, tokenizer: Tokenizer | None = None) -> None:
         """Leave nothing that would stand in the way of another attempt."""
         written = [path for part in PARTS for path in self.out.glob(f"{part}-?????.*")]
-        for path in (*written, *(self.out / name for name in contents(tokenizer)), self.out / JOURNAL):
+        written += [] if tokenizer is None else [self.out / name for name in contents(tokenizer)]
+        for path in (*written, self.out / JOURNAL):
             path.unlink(missing_ok=True)
 
 

@@ -94,9 +94,14 @@ class Work:
         return PrepareProgress(stage=stage, read=sum(sizes[:source]) + here, size=sum(sizes))
 
 
-def sampling(work: Work) -> Iterator[PrepareProgress]:
-    """Gather the texts that a tokenizer is learned from: at most so many MiB, evenly of the training part."""
+def sampling(work: Work) -> Generator[PrepareProgress, None, tuple[int, list[str]]]:
+    """Gather the texts that a tokenizer is learned from: at most so many MiB, evenly of the training part.
+
+    Returns how many documents were met that are of the other part, and what was wrong with the first that cannot be
+    read.
+    """
     sample, since = Sample(work.journal, work.config.sample_mib * MEBIBYTE), 0
+    kept, bad = 0, list[str]()
 
     def commit(chunk: Chunk) -> None:
         work.journal.put("place", chunk.place)
@@ -105,8 +110,11 @@ def sampling(work: Work) -> Iterator[PrepareProgress]:
 
     for chunk in work.chunks():
         for document in chunk.documents:
-            if not document.is_for_valid(work.config.valid):
+            if document.is_for_valid(work.config.valid):
+                kept += 1
+            else:
                 sample.add(document.digest, document.size, document.text)
+        bad = bad or chunk.bad[:1]
         since += chunk.size
         if since >= COMMIT_BYTES:
             commit(chunk)
@@ -119,6 +127,7 @@ def sampling(work: Work) -> Iterator[PrepareProgress]:
             commit(chunk)
             raise
     commit(chunk)
+    return kept, bad
 
 
 class Encoding:
