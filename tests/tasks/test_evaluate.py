@@ -23,7 +23,7 @@ from contract.families import tiny
 from decoding.models import bytelevel, masked, words
 from hub_server import HubServer
 from sentencepiece_models import train
-from sightline.core.mask import Causal
+from sightline.core.mask import Bidirectional, Causal
 from sightline.errors import ConfigError, InputError, NotFoundError, SightlineError, UnsupportedError
 from sightline.model.model import Model
 from sightline.tasks import blimp, lambada, wikitext
@@ -320,6 +320,15 @@ def test_a_masked_model_has_no_perplexity(tmp_path: Path) -> None:
         evaluate(bert(), "wikitext", path)
     through = evaluate(bert().with_mask(Causal()), "wikitext", path).summary
     assert through is not None and through["words"] == 16  # its tokenizer keeps no ends of lines
+
+
+def test_a_hybrid_is_told_how_it_has_a_perplexity(tmp_path: Path) -> None:
+    path, hybrid = tmp_path / "test.txt", bert()
+    path.write_text("the cat sat on the mat\n")
+    hybrid.trained_masks, hybrid.shifted = (Bidirectional(), Causal()), True
+    with pytest.raises(UnsupportedError, match="ask this one with --method causal"):
+        evaluate(hybrid, "wikitext", path)
+    assert evaluate(hybrid, "wikitext", path, method="causal").summary
 
 
 def test_of_several_files_the_test_part_is_measured(tmp_path: Path) -> None:

@@ -163,9 +163,11 @@ def _table(by: Scorer, settings: Record, found: Record) -> str:
 def wikitext(by: Scorer, files: Sequence[PackedFile]) -> Benchmark:
     """The benchmark for one model. Raises UnsupportedError for a model that has no log-likelihood of a text."""
     if by.kind != "log-likelihood":
+        both = len(by.asker.model.trained_masks) > 1  # a hybrid, which writes too
+        remedy = "ask this one with --method causal (method='causal')" if both else "evaluate it on blimp or lambada"
         raise UnsupportedError(
             "wikitext measures perplexity, which a masked model has none of: a pseudo-perplexity knows the text around"
-            " each token; evaluate it on blimp or lambada, or score texts"
+            f" each token; {remedy}, or score texts"
         )
     text = read(by.tokenizer, chosen(files))
     parts, config = _parts(by, text), by.asker.model.config
