@@ -128,7 +128,8 @@ class RunRecipe:
     minutes           on the clock: the pace decides how many steps that is, and is looked at again and again
     checkpoint_every  steps from one checkpoint to the next
     validate_every    steps from one look at the validation part to the next; validation_tokens: how much of it is read
-    samples           what a model that can write goes on from at each look, to be read by people
+    samples           texts that the model goes on with at each look, to be read by people; where one has a blank,
+                      `<mask>` or `[MASK]`, that is filled
     average           the result is the mean of the weights over the last steps, as many as this share; 0: the last
     recompute         blocks do not keep their inner results for the way back: less memory, a third more work
     compile           PyTorch compiles the blocks: it needs a C++ compiler, and takes its time before the first step
