@@ -61,6 +61,12 @@ def test_the_message_names_places_tokens_and_strengths() -> None:
     assert re.search(r"at 2 tokens output 0 depends on token 1, which causal hides: it changes by", said), said
 
 
+@pytest.mark.parametrize("name", ["mask off by one", "convolution padded on both sides"])
+def test_short_texts_do_not_tell_a_mask_from_a_convolution(name: str) -> None:
+    with pytest.raises(AssertionError, match=re.escape(causes.NEXT_SEEN)):
+        testing.assert_causal(subject_of(BY_NAME[name], healthy=False), lengths=SHORT)
+
+
 @pytest.mark.parametrize("name", ["mask off by one", "convolution padded on both sides", "dropout left on"])
 def test_a_causal_model_passes(name: str) -> None:
     testing.assert_causal(subject_of(BY_NAME[name], healthy=True), lengths=SHORT)

@@ -48,6 +48,8 @@ def _ahead_over_behind(strength: Tensor) -> float:
 
 def _of_a_band(strength: Tensor) -> str:
     """The cause where leaks reach a few places ahead, everywhere."""
+    if len(strength) < 2 * LATE:  # too short to dilute anything
+        return causes.NEXT_SEEN
     if _dilution(strength, 1) >= DILUTED:
         return causes.OFF_BY_ONE
     return causes.BOTH_SIDES if _ahead_over_behind(strength) < DILUTED else causes.WRONG_DIRECTION
