@@ -11,8 +11,8 @@ from typing import Final
 
 NO_MASK: Final = "no mask is applied: every position sees all others"
 NEXT_SEEN: Final = (
-    "every position also sees what comes right after it: a mask that is off by one, a convolution that is padded on both"
-    " sides, or a shift in the wrong direction (a text of 32 tokens or more tells)"
+    "every position also sees what comes right after it: a mask that is off by one, a convolution that is padded on"
+    " both sides, or a shift in the wrong direction (a text of 32 tokens or more tells)"
 )
 OFF_BY_ONE: Final = "the mask is off by one: every position also sees the next one"
 INVERTED: Final = "the boolean mask is inverted: what should be hidden is seen, and what should be seen is hidden"
