@@ -97,6 +97,15 @@ def _unequal(found: Found) -> list[str]:
     ]
 
 
+def _begun(found: Found) -> list[str]:
+    tokens, begun = found.number(r"of (\d+) tokens", 33), found.number(r"the first (\d+)", 8)
+    return [
+        f'model = tiny("{found.kind}")',
+        f"ids = torch.randint(3, 64, (8, {tokens}), generator=torch.Generator().manual_seed(0))",
+        APART.format(f"model(input_ids=ids[:, :{begun}]).logits - model(input_ids=ids).logits[:, :{begun}]"),
+    ]
+
+
 def _kernels(found: Found) -> list[str]:
     names = re.search(r": (\w+) and (\w+) differ", found.detail)
     one, other = names.groups() if names else ("eager", "sdpa")
@@ -175,6 +184,7 @@ WRITTEN: dict[str, Callable[[Found], list[str]]] = {
     "nobody sees what is hidden": _leak,
     "no gradient from what is hidden": _leak,
     "a row alone = the same row in a batch": _rows,
+    "a beginning alone = the same in a longer text": _begun,
     "what stands in padding is inert": _padded,
     "padding on the right is inert": _padded,
     "padding on the left is inert": _padded,
