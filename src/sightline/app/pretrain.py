@@ -12,7 +12,10 @@ from sightline.app.options import Device, Json
 
 
 def pretrain(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file; recipes/ has one for each objective.")],
+    recipe: Annotated[
+        Path,
+        typer.Argument(metavar="RECIPE", help="A TOML file, or the name of one that comes along: causal, hybrid …"),
+    ],
     out: Annotated[Path, Option(help="Folder for the result; a new one.")],
     corpus: Annotated[str | None, Option(help="A folder that sightline prepare made. Default: the recipe's.")] = None,
     change: Annotated[
@@ -27,7 +30,7 @@ def pretrain(
 
     **sightline prepare texts/\\*.txt --out corpus**
 
-    **sightline pretrain recipes/causal.toml --corpus corpus --out my-gpt --minutes 60**
+    **sightline pretrain causal --corpus corpus --out my-gpt --minutes 60**
 
     **sightline pretrain recipes/hybrid.toml --corpus corpus --out both --set model.size=small --set batches.rows=32**
 

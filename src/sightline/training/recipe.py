@@ -216,13 +216,26 @@ def _changed(table: dict[str, Any], change: str) -> None:
     table[last] = value
 
 
+def _found(path: Path) -> Path:
+    """The file of a recipe: the path, or where it is no path but a name, the one that comes with Sightline."""
+    if path.suffix or len(path.parts) != 1 or path.is_file():
+        return path
+    package = Path(__file__).parents[1]
+    folders = (package / "recipes", package.parents[1] / "recipes")  # as installed; as in the repository
+    known = {file.stem: file for folder in folders for file in sorted(folder.glob("*.toml"))}
+    if path.name not in known:
+        raise ConfigError(f"no recipe is called {path.name!r}; there are {', '.join(sorted(known))}; or give a file")
+    return known[path.name]
+
+
 def read_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
-    """The recipe in a TOML file, with changes such as "run.minutes=10" made to it.
+    """The recipe in a TOML file, with changes such as "run.minutes=10" made to it; "hybrid" and other names without a
+    suffix are the recipes that come with Sightline.
 
     Raises ConfigError for a file that cannot be read or is no TOML (with line and column), and for fields and values
     that have no meaning, each by its full name.
     """
-    path = Path(path)
+    path = _found(Path(path))
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
