@@ -10,7 +10,7 @@ from typer import Option
 
 from sightline.app import talk
 from sightline.app.opening import open_any
-from sightline.app.options import AnyModel, Device, Dtype, Json, MaskText, Revision
+from sightline.app.options import AnyModel, Device, Dtype, Json, MaskText, Revision, Vocabulary
 from sightline.app.probe import Expected, Layers
 from sightline.errors import ConfigError
 
@@ -27,7 +27,7 @@ def audit(
     expect: Expected = None,
     layers: Layers = None,
     lengths: Annotated[str | None, Option(help="Of the texts, in tokens: 1,2,8,33. Default: many.")] = None,
-    vocabulary: Annotated[int | None, Option(help="How many token ids there are, if nothing tells.")] = None,
+    vocabulary: Vocabulary = None,
     seed: Annotated[int, Option(help="Of the random tokens.")] = 0,
     compiled: Annotated[bool, Option("--compiled", help="Check FlexAttention too: minutes.")] = False,
     html: Annotated[Path | None, Option(help="A file for a page with the matrices.")] = None,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,7 +28,6 @@ from torch import Tensor
 
 from sightline.errors import CheckpointError
 from sightline.training.checkpoint_files import checkpoints, damage, write_checkpoint
-from sightline.training.config import named
 from sightline.training.fit import Training
 from sightline.weights.files import read_json
 
@@ -146,14 +146,20 @@ def _frozen_hash(training: Training) -> str:
     return digest.hexdigest()
 
 
+def _said(value: object) -> str:
+    """A setting in a message: of a hash, as much as tells it from another."""
+    text = str(value)
+    return f"{text[:12]}…" if re.fullmatch("[0-9a-f]{64}", text) else text[:200]
+
+
 def _apply(path: Path, training: Training) -> Restored:
     record = read_json(path / "training.json")
     now, then = describe(training), record["training"]
     for name in {**now, **then}:
         if now.get(name) != then.get(name):
-            was, would_be = (str(each.get(name))[:200] for each in (then, now))
+            was, would_be = (_said(each.get(name)) for each in (then, now))
             raise CheckpointError(
-                f"{path} is of another training: {named(name)} was {was} and would now be {would_be}; pass the same"
+                f"{path} is of another training: {name} was {was} and would now be {would_be}; pass the same"
                 f" settings, model and data, or remove {path.parent} to begin anew"
             )
     weights, moments = load_file(path / "weights.safetensors"), load_file(path / "optimizer.safetensors")
