@@ -32,4 +32,4 @@ def test_a_wrong_value_is_named(field: str, value: object) -> None:
 
 
 def test_good_values_pass() -> None:
-    TrainingConfig(learning_rate=1, clip=None, warmup=0, weight_decay=0, frozen_layers="all", betas=(0.0, 0.0))
+    TrainingConfig(learning_rate=1, clip=float("inf"), warmup=0, weight_decay=0, frozen_layers="all", betas=(0.0, 0.0))

@@ -42,7 +42,7 @@ class FinetuneConfig:
     weight_decay: float = 0.01
     warmup: float = 0.1
     schedule: Schedule = "linear"
-    clip: float | None = 1.0
+    clip: float = 1.0
     precision: Precision = "auto"
     seed: int = 0
     evaluations: int = 1
