@@ -17,7 +17,7 @@ from sightline.training.config import TrainingConfig
         ("schedule", "wavy"),
         ("betas", (0.9, 1.0)),
         ("eps", 0.0),
-        ("clip", 0.0),
+        ("clip", -1.0),
         ("precision", "float16"),
         ("seed", -1),
         ("seed", 1.5),
@@ -32,4 +32,4 @@ def test_a_wrong_value_is_named(field: str, value: object) -> None:
 
 
 def test_good_values_pass() -> None:
-    TrainingConfig(learning_rate=1, clip=float("inf"), warmup=0, weight_decay=0, frozen_layers="all", betas=(0.0, 0.0))
+    TrainingConfig(learning_rate=1, clip=0, warmup=0, weight_decay=0, frozen_layers="all", betas=(0.0, 0.0))

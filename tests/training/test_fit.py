@@ -78,11 +78,12 @@ def test_micro_batches_are_one_large_batch(family: str, objective: object) -> No
         torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-9)
 
 
-def test_it_is_a_loop_written_out() -> None:
+@pytest.mark.parametrize("clip", [0.5, 0.0])
+def test_it_is_a_loop_written_out(clip: float) -> None:
     """One step after another with torch's own loss, clipping and optimizer, in float64."""
     steps = labelled(passes=3)
     ours, theirs = still(dtype=torch.float64), still(dtype=torch.float64)
-    told = run(ours, steps, clip=0.5, weight_decay=0.1)
+    told = run(ours, steps, clip=clip, weight_decay=0.1)
     config = TrainingConfig(learning_rate=0.01)
     groups = [[p for p in theirs.parameters() if (p.dim() > 1) == matrix] for matrix in (True, False)]
     optimizer = torch.optim.AdamW(
@@ -95,7 +96,7 @@ def test_it_is_a_loop_written_out() -> None:
         loss = torch.nn.functional.cross_entropy(logits, batch.targets)
         optimizer.zero_grad()
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
+        norm = torch.nn.utils.clip_grad_norm_(theirs.parameters(), clip or math.inf)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(config, step, len(steps))
         optimizer.step()

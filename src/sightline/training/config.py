@@ -36,7 +36,7 @@ class TrainingConfig:
     decay          share of all steps in which "wsd" comes down
     optimizer      "adamw", or "muon": that for the blocks' matrices, AdamW for all else
     betas, eps     AdamW's; momentum: Muon's
-    clip           largest norm of all gradients together; inf lets them be
+    clip           largest norm of all gradients together; 0 lets them be
     precision      of matrix products and what lies between them; weights, their gradients and the optimizer keep the
                    model's own type. "bfloat16" has 8 bits and is about twice as fast where the processor has
                    instructions for it; "auto" takes it there, and on a GPU
@@ -66,7 +66,7 @@ class TrainingConfig:
         _check("momentum", self.momentum, 0 <= self.momentum < 1, "0 or more and less than 1")
         _check("betas", self.betas, all(0 <= beta < 1 for beta in self.betas), "0 or more and less than 1")
         _check("eps", self.eps, self.eps > 0, "more than 0")
-        _check("clip", self.clip, self.clip > 0, "more than 0; inf lets gradients be")
+        _check("clip", self.clip, self.clip >= 0, "0 or more")
         for name, value, choices in (
             ("schedule", self.schedule, get_args(Schedule)),
             ("optimizer", self.optimizer, get_args(OptimizerName)),

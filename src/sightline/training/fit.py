@@ -215,7 +215,7 @@ def _finite(
 def _update(training: Training, rate: float, norm: Tensor, size: float) -> None:
     """Clip, and let the optimizers take their step."""
     clip = training.config.clip
-    if size > clip:
+    if 0 < clip < size:
         clip_grads_with_norm_(training.parameters.values(), clip, norm)
     training.torn = True
     for optimizer in training.optimizers:
