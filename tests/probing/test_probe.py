@@ -418,6 +418,8 @@ def test_expectations_of_any_mask(mask: Mask) -> None:
         (IDS, {"substitutes": 0}, ConfigError, "substitutes=0"),
         (IDS, {"expect": "casual"}, ConfigError, "did you mean causal"),
         (IDS, {"expect": torch.ones(2, 2).bool()}, InputError, r"\(2, 2\)"),
+        (IDS, {"layers": 2}, ConfigError, r"layers=…\) is 2"),
+        (IDS, {"expect": "causal", "layers": 0}, ConfigError, r"layers=…\) is 0"),
         (IDS, {"past": TOKENS}, InputError, f"past={TOKENS}"),
         (IDS, {"past": 2, "state": "memory"}, UnsupportedError, "no memory"),
         (IDS, {"inputs": {"documents": IDS}}, InputError, "takes no 'documents'"),

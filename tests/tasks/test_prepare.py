@@ -272,7 +272,7 @@ def test_what_cannot_be_read_is_named_and_left_out_when_asked(tmp_path: Path) ->
         (
             {"documents": "files"},
             InputError,
-            "of 1 documents none is there to judge by, with --valid .*0.1; give another",
+            r"of all documents \(1\) none is there to judge by, with --valid .*0.1; give another",
         ),
         ({"vocabulary": 20}, ConfigError, "ask for at least"),
         ({"tokenizer": Path("nowhere")}, NotFoundError, "no folder nowhere"),
@@ -307,7 +307,7 @@ def test_why_there_is_nothing_to_learn_a_tokenizer_from(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"no document in '.*gz': what cannot be read was left out: .* is cut off"):
             run([cut], out, skip_bad=True)
     one = write(tmp_path / "one.txt", ["one text"])
-    with pytest.raises(InputError, match=r"of 1 documents none is there to train on, with --valid .*0.99"):
+    with pytest.raises(InputError, match=r"of all documents \(1\) none is there to train on, with --valid .*0.99"):
         run([one], out, documents="files", valid=0.99)
     large = write(tmp_path / "large.txt", ["a word " * 200_000])
     with pytest.raises(InputError, match=r"each document is larger .*; raise --sample-mib"):

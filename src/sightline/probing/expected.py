@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
 from sightline.core.sight import Sight
-from sightline.errors import InputError
+from sightline.errors import ConfigError, InputError
 from sightline.model.model import Model
 from sightline.probing.scene import Scene
 from sightline.probing.subject import Subject
@@ -128,8 +128,13 @@ def expected(subject: Subject, scene: Scene, expect: Expect, layers: int | None 
     expect  a mask or its text form; or a table, bool (O, T), which is taken as it is
     layers  of how many layers the mask is; None: nobody knows
 
-    Raises InputError for a table of another shape, ConfigError for a text that is no mask.
+    Raises InputError for a table of another shape, ConfigError for a text that is no mask and for layers of none.
     """
+    if layers is not None and (layers < 1 or expect is None or isinstance(expect, Tensor)):
+        raise ConfigError(
+            f"--layers (layers=…) is {layers}; it says through how many layers the mask goes that --expect (expect=…)"
+            " names, 1 or more"
+        )
     if expect is None:
         return declared(subject, scene)
     outputs = len(scene.asked)

@@ -99,8 +99,9 @@ def summary(parts: Mapping[str, Record]) -> Record:
 
 
 def _table(by: Scorer, found: Record) -> str:
+    asked = f"{found['paradigms']} paradigm{'s' * (found['paradigms'] != 1)}"
     lines = [
-        f"{found['accuracy']:7.2%}  BLiMP, {found['paradigms']} paradigms, {found['pairs']:,} pairs; by {by.how}",
+        f"{found['accuracy']:7.2%}  BLiMP, {asked}, {found['pairs']:,} pairs; by {by.how}",
         "",
     ]
     lines += [f"{value:7.2%}  {name}" for name, value in found["fields"].items()]

@@ -221,8 +221,8 @@ class Preparation:
             return f"there is no document in {_listed([source.name for source in self.sources])}: {why}"
         which = "to judge by" if train else "to train on"
         return (
-            f"of {count} documents none is there {which}, with --valid (valid=…) {self.config.valid:g}; give another"
-            " share, or part the text into more documents with --documents (documents=…)"
+            f"of all documents ({count}) none is there {which}, with --valid (valid=…) {self.config.valid:g}; give"
+            " another share, or part the text into more documents with --documents (documents=…)"
         )
 
     def _clear(self, tokenizer: Tokenizer | None = None) -> None:

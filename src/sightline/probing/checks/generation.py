@@ -15,10 +15,10 @@ from sightline.probing import causes
 from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, failed, not_applicable, passed
 from sightline.probing.checks.rounding import Verdict, difference
 from sightline.probing.report import Check
+from sightline.probing.subject import ERRORS, in_a_line
 
 WRITES = "generation ignores what stands in padding"
 TOKENS, PLACES, NEW = 4, 3, 2
-REFUSALS = (RuntimeError, ValueError, TypeError, AttributeError, IndexError, NotImplementedError)
 
 
 def _logits(module: Any, ids: Tensor, mask: Tensor) -> Tensor:
@@ -46,11 +46,11 @@ def writing_ignores_padding(plan: Plan, earlier: Mapping[str, Check]) -> Check:
         return not_applicable(WRITES, "it has no generate of its own")
     try:
         apart, verdict = _apart(plan, plan.exact)
-    except REFUSALS:  # some make numbers of one type on the way, which a copy in another cannot take
+    except ERRORS:  # some make numbers of one type on the way, which a copy in another cannot take
         try:
             apart, verdict = _apart(plan, plan.given)
-        except REFUSALS as error:
-            return not_applicable(WRITES, f"its generate refuses: {(str(error).splitlines() or [''])[0]:.120}")
+        except ERRORS as error:
+            return not_applicable(WRITES, f"its generate refuses: {in_a_line(error)}")
     said = f"{TOKENS} tokens behind {PLACES} of padding, one more written: logits change by {amount(apart)}"
     if verdict == "same":
         return passed(WRITES, said)
