@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sightline.errors import CheckpointError
 from sightline.training.checkpoint_files import checkpoints, damage, write_checkpoint
 from sightline.training.fit import Training
-from sightline.weights.files import read_json
+from sightline.weights.files import read_json, write_tensors
 
 FORMAT = 1  # of what is written here; a change that older checkpoints do not fit has the next number
 KEPT = 2  # a newest one that was damaged leaves one to go on from
@@ -84,9 +84,9 @@ def save(
         raise CheckpointError(f"the state given for a checkpoint does not fit into JSON: {error}") from error
     weights = {name: parameter.detach() for name, parameter in training.parameters.items()}
     writers = {
-        "weights.safetensors": partial(_write_tensors, weights),
-        "optimizer.safetensors": partial(_write_tensors, _moments(training)),
-        "extra.safetensors": partial(_write_tensors, dict(tensors or {})),
+        "weights.safetensors": partial(write_tensors, tensors=weights),
+        "optimizer.safetensors": partial(write_tensors, tensors=_moments(training)),
+        "extra.safetensors": partial(write_tensors, tensors=dict(tensors or {})),
         "training.json": partial(_write_text, text),
     }
     return write_checkpoint(Path(folder), training.step, writers, keep=KEPT)
@@ -187,18 +187,6 @@ def _moments(training: Training) -> dict[str, Tensor]:
         for name, parameter in training.parameters.items()
         for kind, value in optimizer.state.get(parameter, {}).items()
     }
-
-
-def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    written: dict[str, Tensor] = {}
-    storages: set[int] = set()
-    for name, tensor in tensors.items():
-        plain = tensor.detach().cpu().contiguous()
-        storage = plain.untyped_storage().data_ptr()
-        # The format has no shared storage: a second tensor on the same memory gets a copy of its own.
-        written[name] = plain.clone() if storage in storages else plain
-        storages.add(storage)
-    save_file(written, path)
 
 
 def _write_text(text: str, path: Path) -> None:

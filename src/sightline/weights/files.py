@@ -167,7 +167,8 @@ def open_tensors(folder: str | os.PathLike[str]) -> Tensors:
     raise no_weights(folder)
 
 
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write one file of safetensors. Tensors that share memory are written each on its own."""
     from safetensors.torch import save_file
 
     written: dict[str, Tensor] = {}
@@ -218,13 +219,13 @@ def tensor_change(folder: Path, tensors: Mapping[str, Tensor], *, max_shard_byte
         raise write_error(folder, error) from error
     if len(parts) == 1:
         # The single file goes before an index when a folder is read, so the old parts may stay until it is there.
-        return Change({SINGLE: partial(_write_tensors, tensors=parts[0])}, remove_after=frozenset({INDEX, *old_parts}))
+        return Change({SINGLE: partial(write_tensors, tensors=parts[0])}, remove_after=frozenset({INDEX, *old_parts}))
     named = {f"model-{i:05d}-of-{len(parts):05d}.safetensors": part for i, part in enumerate(parts, start=1)}
     index = {
         "metadata": {"total_size": sum(tensor.nbytes for tensor in tensors.values())},
         "weight_map": {name: file_name for file_name, part in named.items() for name in part},
     }
-    writers = {file_name: partial(_write_tensors, tensors=part) for file_name, part in named.items()}
+    writers = {file_name: partial(write_tensors, tensors=part) for file_name, part in named.items()}
     # An old index goes first: it must never describe a mixture of old and new parts.
     return Change(
         {**writers, INDEX: json_writer(index)},
