@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from sightline.app import pretraining
 from sightline.app.cli import main
 from sightline.model.load import load
 from sightline.tasks.pretrain_log import log
+from sightline.text.corpus import Corpus
 from sightline.training.checkpoint_files import checkpoints
 
 RECIPE = """
@@ -154,6 +156,22 @@ def test_ctrl_c_saves_and_says_how_to_go_on(recipe: str, tmp_path: Path) -> None
     assert process.returncode == 130
     assert "Saved after step" in said and "To go on:" in said and "--resume" in said and "'" in said
     assert len(checkpoints(out / "checkpoints")) == 1
+
+
+def test_who_comes_second_does_not_write_over_the_first(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, corpus = tmp_path / "out", pretraining._corpus
+
+    def meanwhile(*given: Any) -> Corpus:
+        out.mkdir()
+        (out / pretraining.MADE).write_text("of another process")
+        return corpus(*given)
+
+    monkeypatch.setattr(pretraining, "_corpus", meanwhile)
+    assert main(["pretrain", recipe, "--out", str(out)]) == 2
+    assert "another process has been training in" in capsys.readouterr().err
+    assert (out / pretraining.MADE).read_text() == "of another process"
 
 
 def test_a_log_without_room_says_how_to_go_on(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

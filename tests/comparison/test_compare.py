@@ -111,6 +111,21 @@ def test_a_contender_that_joins_is_all_that_has_to_learn(tmp_path: Path, model: 
     assert (tmp_path / "grown" / "winner").is_dir()
 
 
+def test_a_start_that_is_refused_leaves_the_plan_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was started with a contender more while another process compares in the folder."""
+
+    def taken(folder: Path, doing: str) -> None:
+        raise ConfigError(f"another process is {doing} in {folder}")
+
+    rows, out = write(tmp_path / "rows.csv", texts(60)), tmp_path / "out"
+    compare(rows, contenders=["majority"], out=out, **SMALL).results()
+    before = (out / "plan.json").read_bytes()
+    monkeypatch.setattr("sightline.comparison.running.alone", taken)
+    with pytest.raises(ConfigError, match="another process is comparing"):
+        compare(rows, contenders=["majority", "tfidf"], out=out, **SMALL).results()
+    assert (out / "plan.json").read_bytes() == before
+
+
 def test_networks_are_made_and_opened_on_the_device_that_is_asked_for(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

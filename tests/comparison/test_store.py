@@ -54,6 +54,12 @@ def test_what_is_no_comparison_is_left_alone(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "notes").iterdir()) == ["mine.txt"]
 
 
+def test_a_lock_alone_is_what_a_killed_start_leaves(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    Store.open(tmp_path, {})
+    assert (tmp_path / PLAN).is_file()
+
+
 def test_one_model_is_crowned_and_the_others_go(tmp_path: Path) -> None:
     store = Store.open(tmp_path / "out", {})
     for contender, run in (("a", "seed-0"), ("a", "seed-1"), ("b", "seed-0")):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sightline.app import talk
 from sightline.app.folders import say_note
 from sightline.app.pretrain_board import board
-from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out, telling_how_to_go_on, train
-from sightline.errors import CheckpointError, ConfigError
+from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out, entered, telling_how_to_go_on, train
+from sightline.errors import ConfigError
 from sightline.weights.alone import LOCK, alone
 
 if TYPE_CHECKING:
@@ -194,11 +194,7 @@ def pretrain_model(request: Request, *, json: bool = False) -> None:
             under_way = Pretraining(recipe, corpus, folder=out, resume=request.resume, device=request.device)
         _say_plan(request, under_way)
         if not begun:
-            try:
-                checkpoints.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise CheckpointError(f"cannot make the folder {checkpoints}: {error.strerror}") from error
-            process.enter_context(alone(out, TRAINING))
+            process.enter_context(entered(out, MADE))
         _train(request, under_way)
         with telling_how_to_go_on(request.out, request.again(), "All steps are done; their checkpoint"):
             record = _finish(request, under_way)

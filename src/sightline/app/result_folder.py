@@ -14,6 +14,7 @@ from sightline.app import talk
 from sightline.app.stopping import INTERRUPTED, stoppable
 from sightline.errors import CheckpointError, ConfigError
 from sightline.weights.alone import LOCK, alone
+from sightline.weights.replace import write_error
 
 CHECKPOINTS, TRAINING = "checkpoints", "training"
 Step = TypeVar("Step")
@@ -52,6 +53,23 @@ def check_out(out: Path, *, made: str, resume: bool, also: frozenset[str] = froz
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
         raise CheckpointError(f"cannot make {out}: {above} is no folder that you may write to; choose another --out")
     return False
+
+
+@contextmanager
+def entered(out: Path, made: str) -> Iterator[None]:
+    """While this lasts, a new training has the folder, made if need be, for itself.
+
+    Raises ConfigError where another process has been in it since `check_out` looked.
+    """
+    checkpoints = out / CHECKPOINTS
+    with alone(out, TRAINING):
+        try:
+            checkpoints.mkdir(exist_ok=True)
+        except OSError as error:
+            raise write_error(checkpoints, error) from error
+        if (out / made).exists() or any(checkpoints.iterdir()):
+            raise ConfigError(f"another process has been training in {out} meanwhile; give the command again")
+        yield
 
 
 def say_how_to_go_on(out: Path, again: str, saved: str) -> None:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from sightline.app import talk
 from sightline.app.folders import say_note
 from sightline.app.options import open_model
-from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out, telling_how_to_go_on, train
+from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out, entered, telling_how_to_go_on, train
 from sightline.app.tune_board import board
 from sightline.app.tune_request import MADE, NEW, Request, check_same
-from sightline.errors import CheckpointError, ConfigError
+from sightline.errors import ConfigError
 from sightline.model.model import tokenizer_of
 from sightline.weights.alone import LOCK, alone
 
@@ -225,18 +225,6 @@ def _answer_again(request: Request, config: FinetuneConfig, *, json: bool) -> No
     _answer(request, record, json=json)
 
 
-def _enter(request: Request, process: ExitStack) -> None:
-    """Make the folder, and keep other processes out of it."""
-    checkpoints = request.out / CHECKPOINTS
-    try:
-        checkpoints.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f"cannot make the folder {checkpoints}: {error.strerror}") from error
-    process.enter_context(alone(request.out, TRAINING))
-    if (request.out / MADE).exists() or any(checkpoints.iterdir()):
-        raise ConfigError(f"another process has been training in {request.out} meanwhile; give the command again")
-
-
 def _check(request: Request) -> bool:
     return check_out(request.out, made=MADE, resume=request.resume)
 
@@ -259,7 +247,7 @@ def tune_rows(request: Request, *, json: bool = False) -> None:
         under_way = Finetuning(model, rows.train, rows.dev, config, folder=checkpoints, resume=request.resume)
         _say_plan(request, under_way)
         if not begun:
-            _enter(request, process)
+            process.enter_context(entered(request.out, MADE))
         started = time.perf_counter()
         _train(request, under_way)
         with telling_how_to_go_on(request.out, request.again(), "All steps are done; their checkpoint"):

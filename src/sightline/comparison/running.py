@@ -182,16 +182,16 @@ class Comparison:
         Store.check(self.folder)
         yield self._event("reading", f"Reading {asked.path}")
         rows = asked.rows(self._count)
-        store = Store.open(self.folder, asked.fingerprint(rows))
-        known = store.results()
-        if known is not None and _answers(known, self.contenders):
-            self._results = known
-            yield self._event("resumed", f"This comparison is finished; this is the answer in {self.folder}.")
-            yield self._event("finished", known["verdict"])
-            return
-        for sentence in rows.assumed:
-            yield self._event("assumed", sentence)
         with alone(self.folder, "comparing"):
+            store = Store.open(self.folder, asked.fingerprint(rows))
+            known = store.results()
+            if known is not None and _answers(known, self.contenders):
+                self._results = known
+                yield self._event("resumed", f"This comparison is finished; this is the answer in {self.folder}.")
+                yield self._event("finished", known["verdict"])
+                return
+            for sentence in rows.assumed:
+                yield self._event("assumed", sentence)
             yield from self._compare(rows, store)
 
     def _compare(self, rows: Rows, store: Store) -> Iterator[Event]:

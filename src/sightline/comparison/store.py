@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from sightline.errors import CheckpointError, ConfigError, SightlineError
+from sightline.weights.alone import LOCK
 from sightline.weights.files import read_json, write_json
 from sightline.weights.replace import replace_files
 
@@ -70,12 +71,12 @@ class Store:
         """Raises ConfigError where the folder cannot be a comparison's: before hours of work, not after."""
         if folder.exists() and not folder.is_dir():
             raise ConfigError(f"{folder} is a file; name a folder with --out (out=…)")
-        if folder.is_dir() and not (folder / PLAN).is_file() and any(folder.iterdir()):
+        if folder.is_dir() and not (folder / PLAN).is_file() and {path.name for path in folder.iterdir()} - {LOCK}:
             raise ConfigError(f"{folder} is not empty and holds no comparison; name another folder with --out (out=…)")
 
     @classmethod
     def open(cls, folder: Path, fingerprint: dict[str, Any]) -> Store:
-        """The folder for the comparison that `fingerprint` describes, made if need be.
+        """The folder for the comparison that `fingerprint` describes, made if need be; call it while `alone` there.
 
         Contenders, by name, may join those of an earlier start. Raises ConfigError where the folder holds another
         comparison, or something else altogether.
@@ -102,13 +103,7 @@ class Store:
     def keep_plan(self, **more: Any) -> None:
         """Add to plan.json."""
         self.plan.update(more)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(self.folder / PLAN, self.plan)
-        except OSError as error:
-            raise StoreError(
-                f"cannot make the folder {self.folder}: {error.strerror or error}; name another with --out (out=…)"
-            ) from None
+        write_json(self.folder / PLAN, self.plan)
 
     def results(self) -> dict[str, Any] | None:
         """What results.json holds, where all that belongs to it is there too."""

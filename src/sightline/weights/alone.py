@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sightline.errors import ConfigError
+from sightline.errors import CheckpointError, ConfigError
 from sightline.weights.replace import write_error
 
 LOCK = ".lock"
@@ -15,13 +15,18 @@ LOCK = ".lock"
 
 @contextmanager
 def alone(folder: Path, doing: str) -> Iterator[None]:
-    """While this lasts no other process gets in; the system lets go of a killed one's.
+    """While this lasts no other process gets into `folder`, made if need be; the system lets go of a killed one's.
 
-    Raises ConfigError where one is in, which then says what it is `doing`, and CheckpointError for a folder that may
-    not be written to.
+    Raises ConfigError where one is in, which then says what it is `doing`, and CheckpointError for a folder that cannot
+    be made or may not be written to.
 
         with alone(folder, "comparing"): ...
     """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(f"cannot make the folder {folder}: {reason}; name another with --out (out=…)") from error
     if sys.platform == "win32":  # which has no such locks
         yield
         return
