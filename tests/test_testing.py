@@ -199,13 +199,29 @@ def test_a_window_is_told_from_more_where_the_layers_are_known(layers: int) -> N
     see = "causal & sliding_window(2)"
     testing.assert_mask(Window(layers), see, layers=layers, lengths=SHORT)
     testing.assert_mask(Window(layers), see, lengths=SHORT)
-    with pytest.raises(AssertionError, match="depend and may not") as raised:
+    with pytest.raises(AssertionError, match=causes.TOO_WIDE) as raised:
         testing.assert_mask(Window(layers + 1), see, layers=layers, lengths=SHORT)
     assert "depends on input 0" in str(raised.value)
     with pytest.raises(AssertionError, match="should depend and do not"):
         testing.assert_mask(Window(layers), see, layers=layers + 1, lengths=SHORT)
-    with pytest.raises(AssertionError, match="depend and may not"):
+    with pytest.raises(AssertionError, match=causes.TOO_WIDE):
         testing.assert_mask(Averaging(), see, layers=layers, lengths=SHORT)
+
+
+class Wide(Window):
+    """Late tokens also see the one that stands seven before them."""
+
+    def forward(self, ids: Tensor) -> Tensor:
+        x = super().forward(ids)
+        late = torch.arange(x.shape[1])[:, None] >= testing.WINDOWED
+        return x + 0.5 * late * x.roll(7, 1)
+
+
+def test_a_window_is_looked_at_in_long_texts_too() -> None:
+    see, long = "causal & sliding_window(2)", (*SHORT, 20, 40)
+    testing.assert_mask(Window(1), see, layers=1, lengths=long)
+    with pytest.raises(AssertionError, match=f"leaks at 40 tokens, none at 2, 3, 8, 20.*\n.*{causes.TOO_WIDE}"):
+        testing.assert_mask(Wide(1), see, layers=1, lengths=long)
 
 
 WRONG: list[tuple[dict[str, object], str]] = [

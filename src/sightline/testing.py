@@ -217,7 +217,7 @@ def _assert_seen(claim: str, model: object, see: Mask | str, how: _How) -> None:
     __tracebackhide__ = True
     made = how.subject(model)
     names = (SAME, ALONE, LEAKS, BEGINNING, GRADIENT, PAST, MATE, KERNELS)
-    report = audit(made, see, only=names, lengths=how.lengths, seed=how.seed)
+    report = audit(made, see, layers=how.layers, only=names, lengths=how.lengths, seed=how.seed)
     checks = tuple(check for check in report.checks if check.name != ALONE)
     pairs: tuple[str, ...] = ()
     if report.check(SAME).status != "failed":
