@@ -16,11 +16,15 @@ from sightline.errors import ConfigError, InputError
 from sightline.probing import causes
 from sightline.probing.audit import audit
 from sightline.probing.audit_page import render
+from sightline.probing.checks.attention import ROWS
 from sightline.probing.checks.battery import CHECKS
+from sightline.probing.checks.kernels import KERNELS
+from sightline.probing.checks.named import TYPES
 from sightline.probing.checks.numbers import named_numbers, telling_lengths
 from sightline.probing.checks.plan import Plan, View
+from sightline.probing.checks.precision import HALF
 from sightline.probing.checks.rounding import find_rounding
-from sightline.probing.subject import subject
+from sightline.probing.subject import Subject, subject
 
 SHORT = (1, 2, 3, 8)
 NAMES = [name for name, _ in CHECKS]
@@ -102,6 +106,47 @@ def test_a_length_that_is_refused_is_named() -> None:
     report = audit(Picky(random_size(1), Parts(), 1).eval(), expect="causal", lengths=SHORT)
     assert report.ok and report.lengths == (1, 2, 8)
     assert "note: it takes no text of 3 tokens: ZeroDivisionError: three" in str(report)
+
+
+def test_whatever_a_model_raises_is_a_refusal() -> None:
+    class Refusing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model_of()
+
+        def forward(
+            self,
+            input_ids: Tensor,
+            token_type_ids: Tensor | None = None,
+            past_key_values: object = None,
+            use_cache: bool = False,
+            output_attentions: bool = False,
+        ) -> Tensor:
+            refused = {
+                "types": token_type_ids is not None and bool(token_type_ids.any()),
+                "cache": use_cache,
+                "attentions": output_attentions,
+                "bfloat16": next(self.parameters()).dtype == torch.bfloat16,
+            }
+            if any(refused.values()):
+                raise KeyError(next(name for name, wanted in refused.items() if wanted))
+            return self.inner(input_ids).logits
+
+    def switch(kernel: str) -> Subject:
+        raise LookupError(kernel)
+
+    made = replace(subject(Refusing().eval()), kernels=("eager", "fast"), switch=switch)
+    assert made.step is None
+    report = audit(made, expect="causal", lengths=SHORT)
+    details = {
+        KERNELS: "eager refuses: LookupError: eager; fast refuses: LookupError: fast",
+        HALF: "KeyError: 'bfloat16'",
+        TYPES: "it has one token type only",
+        ROWS: "it gives no attention weights",
+    }
+    for name, detail in details.items():
+        check = report.check(name)
+        assert check.status == "not applicable" and check.detail.endswith(detail), check
 
 
 def test_numbers_that_are_none_are_found_at_every_length() -> None:

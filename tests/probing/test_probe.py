@@ -306,6 +306,24 @@ def test_rows_that_change_each_other_are_run_alone() -> None:
     assert found.ok and found.mates > 0.01 and any("rows of a batch change each other" in note for note in found.notes)
 
 
+def test_a_backward_pass_that_fails_is_a_note() -> None:
+    class Kernel(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+            raise KeyError("kernel")
+
+    class Closed(subjects.Averaging):
+        def forward(self, ids: Tensor) -> Tensor:
+            return Kernel.apply(super().forward(ids))
+
+    found = measure(Closed(), expect="causal")
+    assert found.ok and "by substitution alone: a kernel of it has no backward pass: KeyError: 'kernel'" in found.notes
+
+
 def test_a_function_is_measured_by_substitution_alone() -> None:
     model = subjects.gpt2()
     found = measure(lambda ids: model(ids).logits, vocabulary=subjects.VOCABULARY, expect="causal")

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sightline.errors import UnsupportedError
 from sightline.probing.scene import Scene, quiet
-from sightline.probing.subject import Subject
+from sightline.probing.subject import ERRORS, Subject, in_a_line
 
 
 def by_gradient(subject: Subject, scene: Scene, asked: Tensor, projections: int, rows: int) -> Tensor:
@@ -47,8 +47,8 @@ def by_gradient(subject: Subject, scene: Scene, asked: Tensor, projections: int,
 def _outputs(subject: Subject, scene: Scene, vectors: Tensor) -> Tensor:
     try:
         outputs = scene.run(subject, vectors)
-    except RuntimeError as error:
-        raise UnsupportedError(f"its forward pass has no gradient: {_first_line(error)}") from error
+    except ERRORS as error:
+        raise UnsupportedError(f"its forward pass has no gradient: {in_a_line(error)}") from error
     if not outputs.requires_grad:
         raise UnsupportedError("nothing connects its outputs with the vectors of its tokens: the path is detached")
     return outputs
@@ -58,12 +58,8 @@ def _sizes(total: Tensor, vectors: Tensor, last: bool) -> Tensor:
     """The length of the gradient to each token's vector, float64 (R, T)."""
     try:
         (gradient,) = torch.autograd.grad(total, vectors, retain_graph=not last, allow_unused=True)
-    except RuntimeError as error:
-        raise UnsupportedError(f"a kernel of it has no backward pass: {_first_line(error)}") from error
+    except ERRORS as error:
+        raise UnsupportedError(f"a kernel of it has no backward pass: {in_a_line(error)}") from error
     if gradient is None:
         raise UnsupportedError("nothing connects its outputs with the vectors of its tokens: the path is detached")
     return gradient.double().norm(dim=-1).cpu()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import SightlineError, UnsupportedError
+from sightline.errors import UnsupportedError
 from sightline.probing.of_modules import (
     KNOWN,
     Run,
@@ -26,7 +26,7 @@ from sightline.probing.of_modules import (
     with_vectors,
 )
 from sightline.probing.reading import read
-from sightline.probing.subject import Inputs, Step, Subject
+from sightline.probing.subject import ERRORS, Inputs, Step, Subject
 from sightline.probing.untouched import untouched
 
 STATES = (  # what a state is called going in, what asks for one, and what it is called coming out
@@ -118,7 +118,7 @@ def _find_step(module: nn.Module, takes: tuple[str, ...], run: Run, ids: Tensor,
         try:
             step(ids[:, 3:], step(ids[:, :3], None, {})[1], {})
             return step
-        except (SightlineError, RuntimeError, TypeError, ValueError, AttributeError, IndexError, AssertionError):
+        except ERRORS:
             continue
     return None
 

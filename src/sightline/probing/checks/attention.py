@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sightline.errors import SightlineError
 from sightline.model.model import Model
 from sightline.probing import causes
 from sightline.probing.checks.kernels import KERNELS
@@ -20,6 +19,7 @@ from sightline.probing.checks.rounding import difference
 from sightline.probing.checks.visibility import LEAKS
 from sightline.probing.of_modules import named_inputs
 from sightline.probing.report import Check
+from sightline.probing.subject import ERRORS
 
 ROWS = "attention rows sum to one and respect the mask"
 TOKENS, CLOSE, OFF = 8, 64, 4096  # in units of the last digit
@@ -95,7 +95,7 @@ def _ask(view: View, plan: Plan, tokens: int) -> Asked:
         chosen = replace(view, subject=subject.with_kernel(kernels[0])) if kernels else view
         with torch.no_grad():
             outputs = chosen.subject.call(ids, {**plan.inputs(tokens), "output_attentions": torch.tensor(True)})
-    except (SightlineError, TypeError, ValueError, RuntimeError):
+    except ERRORS:
         return Asked([])
     finally:
         handle.remove()

@@ -11,13 +11,13 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sightline.errors import SightlineError
 from sightline.probing import causes
 from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, failed, not_applicable, passed
 from sightline.probing.checks.profile import leaks_of
 from sightline.probing.checks.rounding import difference
 from sightline.probing.checks.substitute import substitute
 from sightline.probing.report import Check
+from sightline.probing.subject import ERRORS, in_a_line
 
 KERNELS = "attention kernels agree"
 TOKENS = 8
@@ -38,8 +38,8 @@ def kernels_agree(plan: Plan, earlier: Mapping[str, Check]) -> Check:
             view = replace(source, subject=source.subject.with_kernel(name))
             view.run(plan.draw(1, tokens), plan.inputs(tokens))
             views[name] = view
-        except (SightlineError, RuntimeError, ValueError, ImportError, NotImplementedError) as error:
-            refused.append(f"{name} refuses: {(str(error).splitlines() or [''])[0]:.120}")
+        except ERRORS as error:
+            refused.append(f"{name} refuses: {in_a_line(error)}")
     if len(views) < 2:
         return not_applicable(KERNELS, "; ".join(refused))
     leaking = _leaking(plan, views, tokens)

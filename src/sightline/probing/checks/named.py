@@ -10,11 +10,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from sightline.errors import SightlineError
 from sightline.probing import causes
 from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, failed, not_applicable, passed
 from sightline.probing.checks.rounding import difference
 from sightline.probing.report import Check
+from sightline.probing.subject import ERRORS
 
 TYPES = "token types matter when given"
 POSITIONS = "positions matter when given"
@@ -42,7 +42,7 @@ def types_matter(plan: Plan, earlier: Mapping[str, Check]) -> Check:
         return failed(TYPES, said, causes.TYPES_DEFAULT)
     try:
         moved = _apart(plan, ids, plain, "token_type_ids", later)
-    except (SightlineError, IndexError, RuntimeError):
+    except ERRORS:
         return not_applicable(TYPES, "it has one token type only")
     if plan.exact.rounding.tell(moved) == "unclear":
         return cannot_tell(TYPES, f"types of 0 and 1 change outputs by {amount(moved)}: rounding?")

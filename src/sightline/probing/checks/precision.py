@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import SightlineError
 from sightline.probing import causes
 from sightline.probing.checks.plan import Plan, amount, cannot_tell, failed, not_applicable, passed
 from sightline.probing.report import Check
+from sightline.probing.subject import ERRORS, in_a_line
 
 HALF = "bfloat16 within its rounding"
 TOKENS, FINE, COARSE = 32, 16.0, 64.0  # times what rounding of weights and modules' results does
@@ -38,8 +38,8 @@ def within_its_rounding(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     try:
         with torch.no_grad():
             half = subject.copy(torch.bfloat16).call(ids, inputs).double()
-    except (SightlineError, RuntimeError, ValueError, TypeError) as error:
-        return not_applicable(HALF, f"it does not run in bfloat16: {(str(error).splitlines() or [''])[0]:.120}")
+    except ERRORS as error:
+        return not_applicable(HALF, f"it does not run in bfloat16: {in_a_line(error)}")
     rounded = _rounded(plan, ids)
     size = float(exact.abs().median())
     real, alone = (_typical(each - exact) for each in (half, rounded))
