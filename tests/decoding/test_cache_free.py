@@ -9,7 +9,7 @@ from torch import Tensor
 from decoding.models import masked, plain_loop, writer
 from sightline.core.mask import Bidirectional, Causal, Mask, Not, Permuted, Prefix, SameDocument, SlidingWindow
 from sightline.decoding.generate import generate
-from sightline.decoding.rows import check_can_continue
+from sightline.decoding.rows import BLOCK, check_can_continue
 from sightline.decoding.sampling import Sampling, penalize
 from sightline.errors import UnsupportedError
 from sightline.model.model import Model
@@ -137,6 +137,13 @@ def test_only_what_comes_later_must_not_be_seen() -> None:
     check_can_continue(Causal() | Not(SlidingWindow(9)), prompt=1, length=9)  # nine tokens are too few to see any
     with pytest.raises(UnsupportedError):
         check_can_continue(Causal() | Not(SlidingWindow(9)), prompt=1, length=10)
+
+
+def test_long_texts_are_looked_at_in_parts() -> None:
+    check_can_continue(Causal() & SlidingWindow(3), prompt=5, length=2**40)
+    check_can_continue(Prefix(5) | Causal(), prompt=5, length=3 * BLOCK)
+    with pytest.raises(UnsupportedError):
+        check_can_continue(Causal() | Not(SlidingWindow(2 * BLOCK)), prompt=1, length=3 * BLOCK)
 
 
 def by_hand(model: Model, prompt: list[int], steps: int) -> list[int]:

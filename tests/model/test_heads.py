@@ -162,6 +162,25 @@ def test_what_it_can_do_is_said_of_numbers_too() -> None:
 def test_labels_that_cannot_be(labels: tuple[str, ...], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         with_classifier(tiny("bert"), labels)
+    with pytest.raises(ConfigError, match=says):
+        build("bert", "tiny", heads=("classifier",), labels=labels, vocabulary=30)
+
+
+def test_a_new_model_keeps_the_names_of_its_labels() -> None:
+    assert build("bert", "tiny", heads=("classifier",), labels=["no", "yes"], vocabulary=30).labels == ("no", "yes")
+    with pytest.raises(ConfigError, match="labels are 'abc'; give the names"):
+        build("bert", "tiny", heads=("classifier",), labels="abc", vocabulary=30)
+
+
+def test_a_hook_on_a_view_is_the_views_alone() -> None:
+    model, heard = tiny("bert"), []
+    model.register_forward_hook(lambda *_: heard.append("model"))
+    views = {"mask": model.with_mask(Causal()), "classifier": with_classifier(model, LABELS)}
+    for name, view in views.items():
+        view.register_forward_hook(lambda *_, name=name: heard.append(name))
+    for each in (model, *views.values()):
+        each(torch.tensor([[5, 6]]))
+    assert heard == ["model", "model", "mask", "model", "classifier"]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -121,6 +121,9 @@ def test_targets_that_do_not_fit_the_model_are_named() -> None:
         Regress().terms(model, batch_of(torch.tensor([0.5, 1.0])))
     with pytest.raises(ConfigError, match=r"2 class_weights .* 3 classes"):
         Classify(class_weights=(1.0, 2.0)).terms(model, batch_of(torch.tensor([0, 1])))
+    for wrong in (3, -1):
+        with pytest.raises(InputError, match=f"class {wrong}, and class_weights are for 3 classes"):
+            Classify(class_weights=(1.0, 2.0, 1.0)).counts(batch_of(torch.tensor([0, wrong])))
     with pytest.raises(InputError, match="class 3"):
         Classify().terms(model, batch_of(torch.tensor([0, 3])))
     with pytest.raises(InputError, match="class ids"):

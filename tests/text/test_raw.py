@@ -99,6 +99,8 @@ def test_rows_of_jsonl(tmp_path: Path) -> None:
     ):
         assert why.startswith(says)
     assert read(path, '{"id": "1", "body": "one"}\n{"id": "2", "body": "two"}', column="body") == ["one", "two"]
+    (quoted,) = read(path, '"one"', column="body")
+    assert quoted[0] == f"row 1 of {path} is a text, without a column 'body'; leave out --column (column=…)"
     (which,) = read(path, '{"id": "1", "body": "one"}')
     assert which[0].endswith("has the columns 'id', 'body'; say which one holds the texts with --column (column=…)")
 

@@ -31,5 +31,10 @@ def test_a_wrong_value_is_named(field: str, value: object) -> None:
         TrainingConfig(**{"learning_rate": 0.1, field: value})
 
 
+def test_no_learning_rate_is_without_end() -> None:
+    with pytest.raises(ConfigError, match="more than 0, and finite"):
+        TrainingConfig(learning_rate=float("inf"))
+
+
 def test_good_values_pass() -> None:
     TrainingConfig(learning_rate=1, clip=0, warmup=0, weight_decay=0, frozen_layers="all", betas=(0.0, 0.0))

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from sightline.core.cache import KeyValueCache
 from sightline.core.coordinates import Coordinates
-from sightline.core.mask import Mask, Prefix
+from sightline.core.mask import Causal, Mask, Prefix
 from sightline.errors import InputError, UnsupportedError
 from sightline.model.model import Model, tokenizer_of
 from sightline.networks.heads import pick
 
 Prompts = str | Iterable[str] | Iterable[Sequence[int]]
+BLOCK = 1024  # tokens whose sight is looked at together: a table of all of a long text's would not fit
 
 
 def prompt_ids(model: Model, prompts: Prompts) -> list[list[int]]:
@@ -119,9 +120,14 @@ def looks_back(mask: Mask, prompt: int, length: int) -> bool:
 
     Within the prompt anything goes, since it is read at once; beyond it nobody may look ahead.
     """
+    if any(isinstance(part, Causal) for part in mask.conjuncts()):
+        return True
     at = _growing(prompt, length)
-    later = at.slice(prompt, length)
-    return not bool((mask.table(at, later) & (later.position > at.position.mT)).any())
+    for begin in range(prompt, length, BLOCK):
+        later = at.slice(begin, min(begin + BLOCK, length))
+        if bool((mask.table(at, later) & (later.position > at.position.mT)).any()):
+            return False
+    return True
 
 
 def check_can_continue(mask: Mask, prompt: int, length: int) -> None:

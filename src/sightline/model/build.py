@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
 from sightline.errors import ConfigError
 from sightline.model.families import layout_of, sized
+from sightline.model.heads import checked_labels
 from sightline.model.initialize import initialize
 from sightline.model.model import Model
 from sightline.model.parts import Parts, place_of, readable, wanted_dtype
@@ -22,7 +24,7 @@ def build(
     *,
     tokenizer: Tokenizer | None = None,
     heads: tuple[str, ...] = ("lm",),
-    labels: int | tuple[str, ...] = 2,
+    labels: int | Sequence[str] = 2,
     seed: int = 0,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
@@ -45,7 +47,7 @@ def build(
     config = sized(family, size, **{**layout.settings(pad), **settings})
     tokenizer = None if tokenizer is None else readable(tokenizer, config)
     asked = _with_needed(layout, heads)
-    names = labels if isinstance(labels, tuple) else None
+    names = None if isinstance(labels, int) else checked_labels(labels)
     count = labels if isinstance(labels, int) else len(labels)
     place, kind = place_of(device), torch.get_default_dtype() if dtype is None else wanted_dtype(dtype)
     parts = Parts(layout, config, asked, {"classifier": count, "tagger": count})

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -58,15 +58,18 @@ def _own_seed(seed: int) -> int:
     return int.from_bytes(hashlib.sha256(f"head {seed}".encode()).digest()[:7], "little")
 
 
-def _check_labels(labels: tuple[str, ...]) -> None:
-    if len(labels) < 2:
+def checked_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """The names of two classes or more; ConfigError for what is none."""
+    names = tuple(labels)
+    if isinstance(labels, str) or len(names) < 2:
         raise ConfigError(f"labels are {labels!r}; give the names of two classes or more, or None for a number")
-    if len(set(labels)) < len(labels) or not all(labels):
+    if len(set(names)) < len(names) or not all(names):
         raise ConfigError("labels must be names that differ; one is empty or comes twice")
+    return names
 
 
 def with_classifier(
-    model: Model, labels: tuple[str, ...] | None, *, pooling: Pooling | None = None, seed: int = 0
+    model: Model, labels: Sequence[str] | None, *, pooling: Pooling | None = None, seed: int = 0
 ) -> Model:
     """A view on the same network with a new head that sorts rows into classes, or gives each a number.
 
@@ -83,14 +86,11 @@ def with_classifier(
 
         model = with_classifier(load("bert-base-uncased"), ("negative", "positive"))
     """
-    if labels is not None:
-        labels = tuple(labels)
-        _check_labels(labels)
+    labels = None if labels is None else checked_labels(labels)
     layout = model.layout
     layouts = [head for head in layout.heads if head.name == "classifier"]
     wanted = with_pooler(layouts)
-    view = copy.copy(model)
-    view._modules = dict(model._modules)
+    view = model.view()
     heads: dict[str, nn.Module] = {
         name: head for name, head in model.heads.items() if name in wanted and name != "classifier"
     }

@@ -240,9 +240,14 @@ class Model(nn.Module):
         """
         if not isinstance(mask, Mask):
             raise ConfigError(f"{mask!r} is no mask; pass one such as Causal(), or Mask.parse('causal') for its text")
-        view = copy.copy(self)
-        view._modules = dict(self._modules)
+        view = self.view()
         view.mask = mask
+        return view
+
+    def view(self) -> Model:
+        """Another model on the same weights, with heads, mask and hooks of its own from here on."""
+        view = copy.copy(self)
+        vars(view).update((name, copy.copy(held)) for name, held in vars(self).items() if isinstance(held, dict))
         return view
 
     def resize_token_embeddings(self, vocabulary: int) -> None:

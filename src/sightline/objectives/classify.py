@@ -32,6 +32,15 @@ def row_logits(model: Model, batch: Batch) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
+def _check_targets(targets: Tensor, labels: int, whose: str) -> None:
+    if targets.is_floating_point():
+        raise InputError(f"targets are of {targets.dtype}; Classify needs class ids, and Regress takes numbers")
+    low, high = (int(bound) for bound in targets.aminmax())
+    if low < 0 or high >= labels:
+        wrong = low if low < 0 else high
+        raise InputError(f"a target is class {wrong}, and {whose} {labels} classes, counted from 0")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Classify:
     """Cross-entropy of each row's class; targets are class ids, int64 (B,).
@@ -55,29 +64,23 @@ class Classify:
             raise ConfigError(f"class_weights={self.class_weights} must all be finite and above 0")
 
     def counts(self, batch: Batch) -> Mapping[str, float]:
-        """How many rows, each as heavy as its class."""
+        """How many rows, each as heavy as its class. InputError for a class that has no weight."""
         if self.class_weights is None:
             return {"loss": float(len(batch.rows))}
+        _check_targets(batch.targets, len(self.class_weights), "class_weights are for")
         return {"loss": sum(self.class_weights[target] for target in batch.targets.tolist())}
 
     def terms(self, model: Model, batch: Batch) -> Mapping[str, Term]:
         """The one term, `loss`, in nats."""
         logits = row_logits(model, batch)
-        self._check(batch.targets, logits.shape[-1])
+        labels = logits.shape[-1]
+        _check_targets(batch.targets, labels, "the classifier has")
+        if self.class_weights is not None and len(self.class_weights) != labels:
+            raise ConfigError(f"there are {len(self.class_weights)} class_weights for {labels} classes; give each one")
         targets = batch.targets.to(logits.device, non_blocking=True)
         weights = None if self.class_weights is None else logits.new_tensor(self.class_weights)
         total = F.cross_entropy(logits, targets, weight=weights, label_smoothing=self.label_smoothing, reduction="sum")
         return {"loss": Term(sum=total, count=self.counts(batch)["loss"])}
-
-    def _check(self, targets: Tensor, labels: int) -> None:
-        if targets.is_floating_point():
-            raise InputError(f"targets are of {targets.dtype}; Classify needs class ids, and Regress takes numbers")
-        low, high = (int(bound) for bound in targets.aminmax())
-        if low < 0 or high >= labels:
-            wrong = low if low < 0 else high
-            raise InputError(f"a target is class {wrong}, and the classifier has {labels} classes, counted from 0")
-        if self.class_weights is not None and len(self.class_weights) != labels:
-            raise ConfigError(f"there are {len(self.class_weights)} class_weights for {labels} classes; give each one")
 
 
 @dataclass(frozen=True, kw_only=True)

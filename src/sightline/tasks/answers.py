@@ -77,5 +77,5 @@ def answers(model: Model, encoded: Encoded, batch_tokens: int | None = None) -> 
     if model.regression:
         return _mean_of_windows(logits, encoded)[:, 0]
     if model.problem_type == "multi_label_classification" or logits.shape[1] == 1:  # each class for itself
-        return 1 / (1 + numpy.exp(-_mean_of_windows(logits, encoded)))
+        return numpy.exp(-numpy.logaddexp(0, -_mean_of_windows(logits, encoded)))
     return numpy.exp(_log_softmax(_mean_of_windows(_log_softmax(logits), encoded)))

@@ -27,7 +27,7 @@ from sightline.text.records import (
     parquet_rows,
     parquet_types,
 )
-from sightline.text.tables import choose_column
+from sightline.text.tables import choose_column, no_columns
 from sightline.text.unpack import Member, is_archive, kind_of, members
 
 Parting = Literal["files", "blank-lines", "lines", "endoftext"]
@@ -158,7 +158,7 @@ def _of_jsonl(file: IO[bytes], name: str, column: str | None) -> Iterator[Found]
         try:
             row = json_row(decoded(line, number, name), number, name)
             if isinstance(row, str):
-                yield row
+                yield row if column is None else Bad(no_columns(number, column, name))
                 continue
             if chosen is None:
                 chosen = choose_column(may_hold_text(row), None, f"row {number} of {name}")

@@ -67,6 +67,11 @@ def _of_plain(lines: Iterable[str], column: str | None, name: str) -> Iterator[s
         yield line.removesuffix("\n").removesuffix("\r")
 
 
+def no_columns(number: int, column: str, name: str) -> str:
+    """What is wrong where a row is a text in quotes, and a column was asked for."""
+    return f"row {number} of {name} is a text, without a column {column!r}; leave out --column (column=…)"
+
+
 def _of_jsonl(lines: Iterable[str], column: str | None, name: str) -> Iterator[str]:
     chosen = column
     for number, row in enumerate(json_rows(lines, name), start=1):
@@ -77,9 +82,7 @@ def _of_jsonl(lines: Iterable[str], column: str | None, name: str) -> Iterator[s
         elif column is None:
             yield row
         else:
-            raise InputError(
-                f"row {number} of {name} is a text, without a column {column!r}; leave out --column (column=…)"
-            )
+            raise InputError(no_columns(number, column, name))
 
 
 def _of_delimited(lines: Iterable[str], column: str | None, name: str, suffix: str) -> Iterator[str]:

@@ -59,7 +59,7 @@ class TrainingConfig:
     frozen_layers: int | Literal["all"] = 0
 
     def __post_init__(self) -> None:
-        _check("learning_rate", self.learning_rate, self.learning_rate > 0, "more than 0")
+        _check("learning_rate", self.learning_rate, 0 < self.learning_rate < math.inf, "more than 0, and finite")
         _check("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
         _check("warmup", self.warmup, 0 <= self.warmup <= 1, "a share, 0 to 1")
         _check("decay", self.decay, 0 <= self.decay <= 1 - self.warmup, "a share that warmup leaves room for")

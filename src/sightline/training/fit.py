@@ -188,7 +188,7 @@ def _backward(training: Training, batches: list[Batch]) -> tuple[dict[str, float
             with torch.autocast(kind, enabled=False):
                 loss.backward()
     add_gradients(training.parameters.values())
-    return agreed(weights, counts), total(means, counts)
+    return agreed(weights, counts, model.device), total(means, counts, model.device)
 
 
 def _finite(

@@ -4,6 +4,9 @@
 
 A step's loss is Σ weight · sum / count over all its micro-batches, wherever they are computed. So each process divides
 by the counts of all, and their gradients are added up: how many they are changes nothing but rounding.
+
+`fit` does so wherever the caller has made a process group; who saves and who reports is the caller's business. What
+goes from process to process lies on the model's device, since NCCL knows no other.
 """
 
 from __future__ import annotations
@@ -33,22 +36,22 @@ def own_part(batches: Sequence[Item]) -> list[Item]:
     return list(batches[rank() :: world()])
 
 
-def total(numbers: Mapping[str, Tensor], names: Iterable[str]) -> dict[str, Tensor]:
+def total(numbers: Mapping[str, Tensor], names: Iterable[str], device: torch.device) -> dict[str, Tensor]:
     """Each named () tensor, added up over all processes; those that have none of a name add nothing."""
     if world() == 1:
         return dict(numbers)
-    names, like = list(names), next(iter(numbers.values()), torch.zeros(()))
+    names, like = list(names), next(iter(numbers.values()), torch.zeros((), device=device))
     held = torch.stack([numbers.get(name, torch.zeros_like(like)).detach().double() for name in names])
     dist.all_reduce(held)
     return {name: value.to(like.dtype) for name, value in zip(names, held, strict=True)}
 
 
-def agreed(numbers: Mapping[str, float], names: Iterable[str]) -> dict[str, float]:
+def agreed(numbers: Mapping[str, float], names: Iterable[str], device: torch.device) -> dict[str, float]:
     """Each named number, as every process that has it has it."""
     if world() == 1:
         return dict(numbers)
     names = list(names)
-    held = torch.tensor([numbers.get(name, -torch.inf) for name in names], dtype=torch.float64)
+    held = torch.tensor([numbers.get(name, -torch.inf) for name in names], dtype=torch.float64, device=device)
     dist.all_reduce(held, op=dist.ReduceOp.MAX)
     return dict(zip(names, held.tolist(), strict=True))
 
@@ -58,7 +61,7 @@ def add_gradients(parameters: Iterable[nn.Parameter]) -> None:
     if world() == 1:
         return
     parameters = list(parameters)
-    has = torch.tensor([parameter.grad is not None for parameter in parameters], dtype=torch.int32)
+    has = torch.tensor([each.grad is not None for each in parameters], dtype=torch.int32, device=parameters[0].device)
     dist.all_reduce(has)
     for parameter, count in zip(parameters, has.tolist(), strict=True):
         if count:

@@ -158,7 +158,7 @@ class RunRecipe:
         for name in ("passes", "minutes"):
             value = getattr(self, name)
             if value is not None and not 0 < value < 1e6:
-                raise ConfigError(f"{name}={value} must be more than 0")
+                raise ConfigError(f"{name}={value} must be more than 0 and less than a million")
         if not 0 <= self.average <= 1:
             raise ConfigError(f"average={self.average} is a share of the steps; choose 0 to 1")
 
