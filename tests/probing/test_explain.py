@@ -22,6 +22,8 @@ from sightline.errors import ConfigError, InputError, SightlineError, Unsupporte
 from sightline.probing.explain import explain
 from sightline.probing.explanation import Explanation
 from sightline.probing.run import Run, parse_settings
+from sightline.probing.setup import What, setup_of
+from sightline.probing.staging import Stage
 from sightline.probing.subject import subject
 
 IDS = [5, 6, 7, 8, 9]
@@ -472,3 +474,15 @@ def test_an_explanation_is_json(decoder: nn.Module) -> None:
     found = json.loads(json.dumps(of(decoder, token_types=1, padding="left:2").as_dict()))
     assert found["verdict"].startswith("the difference is") and len(found["causes"]) == 2
     assert found["first"]["module"]
+
+
+def test_what_was_run_is_remembered_by_what_it_is_and_not_where_it_lay() -> None:
+    class Cut(list[int]):  # a list cannot be hashed, and a tokenizer need not be
+        def __call__(self, text: str, add_special_tokens: bool) -> list[int]:
+            return [ord(letter) % VOCABULARY for letter in text]
+
+    stage, plain = Stage("auto"), setup_of(Run(Averaging(), "abc", tokenizer=Cut()), 0, "auto")
+    for text in ("abc", "bca", "cab", "abc"):
+        fresh = replace(plain, what=What(text=text, tokenizer=Cut()))
+        assert torch.equal(stage.outputs(fresh), stage.run(fresh))
+        del fresh  # so that the next may lie in its place

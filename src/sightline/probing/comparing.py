@@ -120,7 +120,7 @@ class Compared:
         return replace(found, nothing=max(found.nothing, self.noise), something=something)
 
     def _rounding(self, setup: Setup) -> Rounding:
-        key = (id(setup.subject), setup.kernel, setup.dtype, setup.mask, id(setup.what))
+        key = (setup.subject, setup.kernel, setup.dtype, setup.mask, setup.what)
         if key not in self._roundings:
             plain = replace(setup, padding=(0, 0), mates=Mates(), attention_mask="auto", reading=("whole", 0))
             view, batch = self.stage.view(plain), batch_for(plain)

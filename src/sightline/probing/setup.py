@@ -6,7 +6,7 @@ Shapes: B rows, T tokens of the text, L places of a row: its padding and tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -47,7 +47,7 @@ class What:
     """What is read: a text and who cuts it into tokens, or ids."""
 
     text: str | Ids
-    tokenizer: Any = None
+    tokenizer: Any = field(default=None, hash=False)  # one may be of a kind that cannot be hashed
 
     def encode(self, special: bool) -> tuple[Ids, dict[str, Ids]]:
         """The ids, and what the tokenizer says beside them, a number for each."""
