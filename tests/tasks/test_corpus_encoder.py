@@ -30,7 +30,7 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
 @given(st.lists((LINES | st.lists(st.text(max_size=8), max_size=5)).map("\n".join).map(clean), max_size=4))
 def test_pieces_have_the_tokens_of_the_whole(encoder: Encoder, texts: list[str]) -> None:
     assert encoder._parts_at_lines
-    whole = [encoder.opening + encoder._ids([text]) + encoder.closing for text in texts]
+    whole = [[*encoder.opening, *encoder._ids([text]), *encoder.closing] for text in texts]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(corpus_encoder, "PIECE", 3)
         assert ["".join(encoder.pieces(text)) for text in texts] == texts

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.errors import InputError
+from sightline.text.special import SpecialTokens
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
 
@@ -183,3 +184,17 @@ def test_a_token_that_a_vocabulary_file_names_twice_takes_no_id_from_the_last(tm
     tokenizer = load_tokenizer(tmp_path, model_type="bert")
     assert len(tokenizer) == len(words)
     assert tokenizer.decode(tokenizer.encode("the cat sat", add_special_tokens=False)) == "the cat sat"
+
+
+@pytest.mark.parametrize(
+    ("ids", "start", "end"),
+    [
+        ({"cls_id": 2, "sep_id": 4}, (2,), (4,)),
+        ({"bos_id": 0, "eos_id": 0}, (0,), (0,)),
+        ({"bos_id": 1, "cls_id": 2, "eos_id": 3, "sep_id": 4}, (1,), (3,)),  # XLNet's, where all four differ
+        ({}, (), ()),
+    ],
+)
+def test_what_a_document_stands_between(ids: dict[str, int], start: tuple[int, ...], end: tuple[int, ...]) -> None:
+    special = SpecialTokens(**ids)
+    assert (special.document_start, special.document_end) == (start, end)

@@ -74,9 +74,7 @@ def end_tokens(model: Model) -> frozenset[int]:
         return frozenset(int(token) for token in stated)
     if model.tokenizer is None:
         return frozenset()
-    special = model.tokenizer.special
-    found = special.eos_id if special.eos_id is not None else special.sep_id
-    return frozenset() if found is None else frozenset({found})
+    return frozenset(model.tokenizer.special.document_end)
 
 
 def _grow(

@@ -31,10 +31,8 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         """It takes the tokenizer over."""
         tokenizer.backend.encode_special_tokens = True
-        special = tokenizer.special
         self.tokenizer = tokenizer
-        self.opening = _first(special.cls_id, special.bos_id)
-        self.closing = _first(special.sep_id, special.eos_id)
+        self.opening, self.closing = tokenizer.special.document_start, tokenizer.special.document_end
         self._parts_at_lines = all(
             self._ids([f"{one}\n{other}"]) == self._ids([f"{one}\n", other]) for one, other in _PROBES
         )
@@ -72,8 +70,3 @@ class Encoder:
                 ids[places], is_text[places] = token[0], False
         ids[is_text] = numpy.fromiter(chain.from_iterable(rows), numpy.uint32, int(of_rows.sum()))
         return ids, lengths
-
-
-def _first(*ids: int | None) -> list[int]:
-    """The first that there is, alone in a list."""
-    return [id for id in ids if id is not None][:1]

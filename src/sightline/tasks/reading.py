@@ -72,10 +72,6 @@ def _made(tokenizer: Tokenizer) -> Around:
     return Around(before=tuple(row.ids[: of_text[0]]), after=tuple(row.ids[of_text[-1] + 1 :]))
 
 
-def _first(*ids: int | None) -> tuple[int, ...]:
-    return next(((id,) for id in ids if id is not None), ())
-
-
 def around(tokenizer: Tokenizer, bos: str, *, first_needs: bool, closed: bool) -> Around:
     """What stands around a text.
 
@@ -92,8 +88,8 @@ def around(tokenizer: Tokenizer, bos: str, *, first_needs: bool, closed: bool) -
     elif not made.before and (first_needs or not made.after):
         alone = closed and not made.after  # the tokenizer adds nothing; in a corpus, texts stand between these
         made = Around(
-            before=_first(special.bos_id, special.cls_id, special.eos_id) if first_needs or alone else (),
-            after=_first(special.sep_id, special.eos_id) if alone else made.after,
+            before=special.document_start or special.document_end if first_needs or alone else (),
+            after=special.document_end if alone else made.after,
         )
     return made if closed else replace(made, after=())
 

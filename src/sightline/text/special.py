@@ -10,6 +10,10 @@ from tokenizers import AddedToken
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
+def _first(*ids: int | None) -> tuple[int, ...]:
+    return next(((id,) for id in ids if id is not None), ())
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpecialTokens:
     """The tokens with a role, as text (`mask`) and as id (`mask_id`); None where a tokenizer has none.
@@ -37,6 +41,16 @@ class SpecialTokens:
     def names(self) -> dict[str, str]:
         """The token of each role that there is."""
         return {role: token for role in ROLES if (token := getattr(self, role)) is not None}
+
+    @property
+    def document_start(self) -> tuple[int, ...]:
+        """What a document begins with: the id of bos, else of cls; empty where there is neither."""
+        return _first(self.bos_id, self.cls_id)
+
+    @property
+    def document_end(self) -> tuple[int, ...]:
+        """What a document ends with: the id of eos, else of sep; empty where there is neither."""
+        return _first(self.eos_id, self.sep_id)
 
     def __str__(self) -> str:
         return " ".join(f"{role}={token}" for role, token in self.names.items())
