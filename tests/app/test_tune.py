@@ -338,7 +338,10 @@ def test_no_room_for_the_result_loses_no_training(
         (["--out", "{new}", "--class-weights", "even"], "--class-weights is 'even'; it must be"),
         (["--out", "{new}", "--checkpoint-every", "0"], "--checkpoint-every is 0;"),
         (["--out", "{new}", "--pooling", "max"], "--pooling is 'max'; choose"),
-        (["--out", "{new}", "--long", "error"], "--long is 'error'; choose 'cut' or 'windows'"),
+        (
+            ["--out", "{new}", "--long", "short"],
+            "--long is 'short'; where texts are too long, choose cut, windows",
+        ),
         (["--out", "{new}", "--mask", "causal", "--pooling", "first"], "'first' means nothing here"),
         (["--out", "{new}", "--mask", "cauzal"], "cauzal"),
         (["--out", "{new}", "--max-length", "2000"], "--max-length is 2000; choose 1 to 24"),

@@ -117,6 +117,10 @@ def test_windows_are_averaged_in_log_probability() -> None:
     assert numpy.array_equal(classify(model, [text]).array, classify(model, [text], long="windows").array)
     number = moved("bert", None, positions=16)
     assert classify(number, [text], long="windows").array.shape == (1,)
+    with pytest.raises(InputError, match=r"row 2 has \d+ tokens, more than 16; shorten it"):
+        classify(model, ["tea", text], long="error")
+    with pytest.raises(InputError, match=r"row 1 has \d+ tokens, more than 16; shorten it"):
+        classify(model, ["tea"], [text], long="error")
 
 
 def test_what_is_cut_is_counted_once() -> None:

@@ -41,7 +41,7 @@ def tune(
     ] = None,
     batch_rows: Annotated[int, Option(help="Rows of one step.")] = 32,
     max_length: Annotated[int | None, Option(help="Tokens of a row. Default: as many as the model reads.")] = None,
-    long: Annotated[str, Option(help="Longer texts: cut, or windows (all of it is read, in parts).")] = "cut",
+    long: Annotated[str, Option(help="Longer texts: cut, windows (all of it is read, in parts), or error.")] = "cut",
     pooling: Annotated[str | None, Option(help="first, last or mean. Default: as suits family and mask.")] = None,
     mask: Annotated[str | None, Option(help="Look through another mask: 'causal', 'bidirectional'.")] = None,
     freeze: Annotated[

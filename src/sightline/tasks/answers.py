@@ -53,7 +53,7 @@ def row_logits(model: Model, rows: Sequence[Row], batch_tokens: int | None = Non
     filler = tokenizer_of(model).special.pad_id or 0
     for batch in by_length([len(row.ids) for row in rows], batch_tokens or usual_batch_tokens(model.device)):
         out = model(**inputs_of([rows[index] for index in batch], filler), only=head.reads)
-        logits[batch] = head(out.last_hidden_state, out.coordinates).double().cpu().numpy()
+        logits[batch] = head(out.last_hidden_state, out.coordinates).cpu().double().numpy()
     return logits
 
 
@@ -62,20 +62,11 @@ def _log_softmax(logits: Numbers) -> Numbers:
     return shifted - numpy.log(numpy.exp(shifted).sum(-1, keepdims=True))
 
 
-def _mean_of_windows(rows: Numbers, encoded: Encoded) -> Numbers:
-    """Rows' numbers (R, L) to texts' (N, L)."""
-    if encoded.owners[-1] == len(rows) - 1:
-        return rows
-    weights = numpy.array([float(row.new) for row in encoded.rows])[:, None]
-    firsts = numpy.flatnonzero(numpy.diff(encoded.owners, prepend=-1))
-    return numpy.add.reduceat(rows * weights, firsts) / numpy.add.reduceat(weights, firsts)
-
-
 def answers(model: Model, encoded: Encoded, batch_tokens: int | None = None) -> Numbers:
     """What the model says of encoded texts: (N, L) probabilities, or (N,) values."""
     logits = row_logits(model, encoded.rows, batch_tokens)
     if model.regression:
-        return _mean_of_windows(logits, encoded)[:, 0]
+        return encoded.of_texts(logits)[:, 0]
     if model.problem_type == "multi_label_classification" or logits.shape[1] == 1:  # each class for itself
-        return numpy.exp(-numpy.logaddexp(0, -_mean_of_windows(logits, encoded)))
-    return numpy.exp(_log_softmax(_mean_of_windows(_log_softmax(logits), encoded)))
+        return numpy.exp(-numpy.logaddexp(0, -encoded.of_texts(logits)))
+    return numpy.exp(_log_softmax(encoded.of_texts(_log_softmax(logits))))

@@ -23,7 +23,7 @@ from sightline.errors import InputError, NotFoundError, UnsupportedError
 from sightline.model.load import load
 from sightline.model.model import Model, tokenizer_of
 from sightline.tasks.answers import Numbers, answers, check_classifier, labels_of
-from sightline.tasks.encode import Long, check_texts, encode, longest
+from sightline.tasks.encode import Long, check_texts, cut_in_words, encode, longest
 
 TEXTS_AT_ONCE = 1024  # sorted and batched together
 
@@ -117,12 +117,6 @@ def _stream(
         numbers = range(before + 1, before + len(some) + 1)
         yield _classify_some(model, some, others, numbers, long, max_length, batch_tokens)
         before += len(some)
-
-
-def cut_in_words(cut: int, rows: int, limit: int) -> str:
-    """How many texts lost their end: for a note that is made once."""
-    have, were = ("has", "was") if cut == 1 else ("have", "were")
-    return f"{cut} of {rows} rows {have} more than {limit} tokens and {were} cut"
 
 
 def _counted(parts: Iterable[Predictions], limit: int) -> Iterator[Predictions]:

@@ -13,23 +13,27 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from sightline.errors import ConfigError, InputError, UnsupportedError
+from sightline.errors import InputError, UnsupportedError
 from sightline.model.model import Model, tokenizer_of
-from sightline.tasks.encode import check_texts, usual_batch_tokens, usual_length
+from sightline.tasks.encode import (
+    Long,
+    check_long,
+    check_texts,
+    cut_in_words,
+    encode,
+    inputs_of,
+    longest,
+    usual_batch_tokens,
+)
 from sightline.tasks.pooling import check_cls, check_pooling, pool
 from sightline.text.batches import by_length
-from sightline.text.encoding import pad, real_tokens
 from sightline.text.tokenizer import Tokenizer
-from sightline.text.windows import Row, encode_rows, windows
 
-Long = Literal["windows", "cut", "error"]
 Vectors = NDArray[numpy.floating]
 Progress = Callable[[int], object]
 
@@ -57,17 +61,6 @@ def reading_tokenizer(model: Model) -> Tokenizer:
     return tokenizer
 
 
-def _limit(model: Model, tokenizer: Tokenizer, asked: int | None) -> int:
-    """How many tokens a row may have: as asked, or what the makers, the tokenizer and the positions all allow."""
-    positions: int = model.config.positions
-    if asked is None:
-        stated = model.embedding.max_length if model.embedding is not None else None
-        return min(positions, stated or tokenizer.max_length or usual_length(model))
-    if not 1 <= asked <= positions:
-        raise InputError(f"max_length is {asked}; choose 1 to {positions}, this model's positions")
-    return asked
-
-
 def _plan(
     model: Model,
     pooling: str | None,
@@ -78,8 +71,8 @@ def _plan(
     batch_tokens: int | None,
 ) -> _Plan:
     tokenizer, made = reading_tokenizer(model), model.embedding
-    if long not in (None, "windows", "cut", "error"):
-        raise ConfigError(f"long is {long!r}; choose 'windows', 'cut' or 'error' for texts that are too long")
+    if long is not None:
+        check_long(long)
     chosen = pooling if pooling is not None else made.pooling if made is not None else "mean"
     check_pooling(chosen, model.mask, model.config.positions)
     check_cls(chosen, tokenizer)
@@ -88,52 +81,10 @@ def _plan(
         pooling=chosen,
         normalize=normalize if normalize is not None else made is not None and made.normalize,
         long=long if long is not None else "windows" if made is None else "cut",
-        limit=_limit(model, tokenizer, max_length),
+        limit=longest(model, max_length, None if made is None else made.max_length),
         stride=stride,
         batch_tokens=usual_batch_tokens(model.device) if batch_tokens is None else batch_tokens,
     )
-
-
-def _fit(row: Row, number: int, plan: _Plan) -> tuple[list[Row], bool]:
-    """A text as one row or several that the model can read, and whether its end was lost."""
-    room = plan.limit - row.front - row.back
-    if room < 1:
-        raise InputError(f"max_length {plan.limit} leaves no room for text beside {row.front + row.back} added tokens")
-    if row.new < 1:
-        raise InputError(f"row {number} has nothing that the tokenizer can read; leave it out, or give it some text")
-    if row.new <= room:
-        return [row], False
-    if plan.long == "cut":
-        return [row.part(0, room, new=room)], True
-    if plan.long == "error":
-        raise InputError(
-            f"row {number} has {len(row.ids)} tokens, more than {plan.limit}; shorten it, or choose another `long`"
-        )
-    stride = plan.stride if plan.stride is not None else max(1, room * 3 // 4)
-    return windows(row, room, stride), False
-
-
-def _encode(model: Model, rows: Sequence[Row], plan: _Plan) -> Vectors:
-    """The pooled vectors of a batch of rows: (B, W)."""
-    lengths = [len(row.ids) for row in rows]
-    width = max(lengths)
-    types = [row.types for row in rows if row.types is not None]
-    out = model(
-        pad([row.ids for row in rows], width, plan.tokenizer.special.pad_id or 0, "right"),
-        attention_mask=None if min(lengths) == width else real_tokens(lengths, width, "right"),
-        token_type_ids=pad(types, width, 0, "right") if types else None,
-    )
-    pooled: Tensor = pool(out.last_hidden_state, out.coordinates, plan.pooling)
-    return pooled.cpu().numpy()
-
-
-def _average(vectors: Vectors, rows: Sequence[Row], counts: Sequence[int]) -> Vectors:
-    """Windows' vectors (R, W) to texts' (N, W); `counts` says how many rows each text has."""
-    if len(counts) == len(rows):
-        return vectors
-    weights = numpy.array([row.new for row in rows], dtype=vectors.dtype)[:, None]
-    firsts = numpy.cumsum([0, *counts[:-1]])
-    return numpy.add.reduceat(vectors * weights, firsts) / numpy.add.reduceat(weights, firsts)
 
 
 @torch.no_grad()  # not inference_mode: its tensors may enter no later computation, and packed weights outlive this one
@@ -141,23 +92,22 @@ def _embed_some(
     model: Model, texts: Sequence[str], before: int, plan: _Plan, progress: Progress
 ) -> tuple[Vectors, int]:
     """Vectors of texts that are sorted and batched together, (N, W), and how many of the texts were cut."""
-    fitted = [_fit(row, before + i + 1, plan) for i, row in enumerate(encode_rows(plan.tokenizer, texts))]
-    rows = [row for parts, _ in fitted for row in parts]
-    counts = [len(parts) for parts, _ in fitted]
-    text_of = [text for text, count in enumerate(counts) for _ in range(count)]
-    left, done = list(counts), before
+    numbers = range(before + 1, before + len(texts) + 1)
+    encoded = encode(plan.tokenizer, texts, limit=plan.limit, long=plan.long, stride=plan.stride, numbers=numbers)
+    rows, left, done = encoded.rows, numpy.bincount(encoded.owners), before
     kind = numpy.float64 if model.dtype == torch.float64 else numpy.float32
-    vectors = numpy.empty((len(rows), model.config.width), dtype=kind)
+    found = numpy.empty((len(rows), model.config.width), dtype=kind)
     for batch in by_length([len(row.ids) for row in rows], plan.batch_tokens):
-        vectors[batch] = _encode(model, [rows[index] for index in batch], plan)
-        for index in batch:
-            left[text_of[index]] -= 1
-            done += left[text_of[index]] == 0
+        out = model(**inputs_of([rows[index] for index in batch], plan.tokenizer.special.pad_id or 0))
+        found[batch] = pool(out.last_hidden_state, out.coordinates, plan.pooling).cpu().numpy()
+        for owner in encoded.owners[batch]:
+            left[owner] -= 1
+            done += int(left[owner] == 0)
         progress(done)
-    vectors = _average(vectors, rows, counts)
+    vectors = encoded.of_texts(found)
     if plan.normalize:
         vectors = vectors / numpy.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
-    return vectors, sum(cut for _, cut in fitted)
+    return vectors, encoded.long if plan.long == "cut" else 0
 
 
 def embed_batches(
@@ -186,17 +136,12 @@ def _stream(model: Model, texts: Iterable[str], plan: _Plan, progress: Progress)
     source = iter([texts] if isinstance(texts, str) else texts)
     before = cut = 0
     while some := list(itertools.islice(source, TEXTS_AT_ONCE)):
-        check_texts(some, range(before + 1, before + len(some) + 1))
         vectors, lost = _embed_some(model, some, before, plan, progress)
         before, cut = before + len(some), cut + lost
         yield vectors
     if cut:
-        have, were, them = ("has", "was", "it") if cut == 1 else ("have", "were", "them")
-        warnings.warn(
-            f"{cut} of {before} rows {have} more than {plan.limit} tokens and {were} cut; long='windows' reads {them}"
-            " whole",
-            stacklevel=2,
-        )
+        them = "it" if cut == 1 else "them"
+        warnings.warn(f"{cut_in_words(cut, before, plan.limit)}; long='windows' reads {them} whole", stacklevel=2)
 
 
 def embed(

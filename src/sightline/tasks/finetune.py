@@ -27,8 +27,7 @@ from sightline.model.model import Model, tokenizer_of
 from sightline.objectives.classify import Classify, Regress
 from sightline.tasks import metrics
 from sightline.tasks.answers import answers
-from sightline.tasks.classify import cut_in_words
-from sightline.tasks.encode import Long, encode, longest
+from sightline.tasks.encode import Long, cut_in_words, encode, longest
 from sightline.tasks.finetune_config import FinetuneConfig
 from sightline.tasks.metrics import goodness
 from sightline.tasks.ready import balanced, check_examples, fingerprint, own_memory, taught

@@ -83,7 +83,7 @@ def own_memory(model: Model) -> None:
 def taught(model: Model, limit: int, long: Long) -> None:
     """Nothing of the model is random any more, its weights know its mask, and its rows are as long as in training."""
     model.requires_grad_(True)
-    model.new_tensors, model.trained_masks, model.long = (), (model.mask,), long
+    model.new_tensors, model.trained_masks, model.long = (), (model.mask,), "windows" if long == "windows" else "cut"
     if model.tokenizer is not None and model.tokenizer.max_length != limit:
         model.tokenizer = copy.copy(model.tokenizer)  # the caller's own goes on saying what it said
         model.tokenizer.max_length = limit
