@@ -92,12 +92,14 @@ def compare(
         ),
     ] = "majority,tfidf,encoder,decoder",
     budget: Annotated[float, Option(help="Minutes for everything; 0: no limit.")] = 10.0,
-    passes: Annotated[int | None, Option(help="How often networks read the rows, instead of a budget.")] = None,
-    seeds: Annotated[int, Option(help="How often the chosen settings are trained.")] = 3,
+    passes: Annotated[
+        int | None, Option(help="Epochs: how often networks read the rows, in place of a budget in minutes.")
+    ] = None,
+    seeds: Annotated[int, Option(help="How many seeds the chosen settings are trained with.")] = 3,
     size: Annotated[
-        str, Option(help="Of new networks: tiny, mini (4 layers, 256 wide), small, medium, base.")
+        str, Option(help="Size of new networks: tiny, mini (4 layers, 256 wide), small, medium, base.")
     ] = "mini",
-    rows: Annotated[int, Option(help="At most so many rows, drawn by the seed.")] = 100_000,
+    rows: Annotated[int, Option(help="How many rows at most; more are sampled.")] = 100_000,
     kind: Annotated[str, Option(help="What labels are: classes, numbers, or auto.")] = "auto",
     header: Annotated[bool, Option(help="Whether the first line of a CSV or TSV names the columns.")] = True,
     seed: Annotated[int, Option(help="The same seed divides and trains alike.")] = 0,

@@ -53,19 +53,23 @@ def fill(
 def generate(
     model: ModelName,
     text: Text = None,
-    max_new_tokens: Annotated[int, Option("--max-new-tokens", "-n", help="At most so many tokens.")] = 100,
-    temperature: Annotated[float, Option(help="0: the likeliest token; above: drawn, the flatter the higher.")] = 0.0,
-    top_k: Annotated[int | None, Option(help="Draw among the k likeliest tokens.")] = None,
-    top_p: Annotated[float | None, Option(help="Draw among the likeliest whose probabilities reach p.")] = None,
-    min_p: Annotated[float | None, Option(help="Draw among those at least p times as likely as the best.")] = None,
-    repetition_penalty: Annotated[float, Option(help="Above 1: tokens that came before are less likely.")] = 1.0,
-    no_repeat_ngram: Annotated[int, Option(help="No sequence of n tokens comes twice.")] = 0,
+    max_new_tokens: Annotated[int, Option("--max-new-tokens", "-n", help="How many new tokens at most.")] = 100,
+    temperature: Annotated[
+        float, Option(help="0: always the likeliest token; above 0: sampled, the higher the more varied.")
+    ] = 0.0,
+    top_k: Annotated[int | None, Option(help="Sample among the k likeliest tokens.")] = None,
+    top_p: Annotated[
+        float | None, Option(help="Sample among the likeliest tokens whose probabilities add up to p.")
+    ] = None,
+    min_p: Annotated[float | None, Option(help="Sample among tokens at least p times as likely as the best.")] = None,
+    repetition_penalty: Annotated[float, Option(help="Above 1: tokens that came before become less likely.")] = 1.0,
+    no_repeat_ngram: Annotated[int, Option(help="No sequence of n tokens comes twice; 0: any may.")] = 0,
     stop: Annotated[list[str] | None, Option(help="A string that ends the text; may be given more than once.")] = None,
-    samples: Annotated[int, Option(help="How many texts.")] = 1,
+    samples: Annotated[int, Option(help="How many texts for the prompt.")] = 1,
     beams: Annotated[int, Option(help="Above 1: beam search.")] = 1,
     length_penalty: Annotated[float, Option(help="Beam search: above 0 favours long texts.")] = 1.0,
     method: Annotated[str, Option(help="autoregressive, or mask-predict for a masked model.")] = "autoregressive",
-    rounds: Annotated[int, Option(help="mask-predict: how often to look again.")] = 10,
+    rounds: Annotated[int, Option(help="mask-predict: how many rounds.")] = 10,
     seed: Annotated[int, Option(help="The same seed gives the same text.")] = 0,
     json: Json = False,
     mask: MaskText = None,

@@ -33,25 +33,31 @@ def tune(
     header: Annotated[bool, Option(help="Whether the first line of a CSV or TSV names the columns.")] = True,
     size: Annotated[
         str | None,
-        Option(help="Of a new network: tiny, mini (4 layers, 256 wide), small, medium, base. Default: mini."),
+        Option(help="Size of a new network: tiny, mini (4 layers, 256 wide), small, medium, base. Default: mini."),
     ] = None,
-    passes: Annotated[int | None, Option(help="Over the training rows. Default: 3, of a new network 10.")] = None,
+    passes: Annotated[
+        int | None, Option(help="Epochs: how often the training rows are read. Default: 3; for a new network 10.")
+    ] = None,
     learning_rate: Annotated[
-        float | None, Option(help="Default: 5e-5; of a new network 5e-4; with --freeze all 1e-3.")
+        float | None, Option(help="Default: 5e-5; for a new network 5e-4; with --freeze all 1e-3.")
     ] = None,
-    batch_rows: Annotated[int, Option(help="Rows of one step.")] = 32,
+    batch_rows: Annotated[int, Option(help="Batch size: rows of one step.")] = 32,
     max_length: Annotated[int | None, Option(help="Tokens of a row. Default: as many as the model reads.")] = None,
     long: Annotated[str, Option(help="Longer texts: cut, windows (all of it is read, in parts), or error.")] = "cut",
     pooling: Annotated[str | None, Option(help="first, last or mean. Default: as suits family and mask.")] = None,
     mask: Annotated[str | None, Option(help="Look through another mask: 'causal', 'bidirectional'.")] = None,
     freeze: Annotated[
-        str, Option(help="Embeddings and so many first layers do not learn; or all: only the head.")
+        str, Option(help="Freeze the embeddings and this many first layers; all: train the head alone.")
     ] = "0",
     class_weights: Annotated[str | None, Option(help="balanced: rare classes weigh as much as common ones.")] = None,
-    early_stopping: Annotated[int | None, Option(help="Stop when so many looks at dev brought nothing.")] = None,
-    evaluations: Annotated[int, Option(help="Looks at dev a pass.")] = 1,
+    early_stopping: Annotated[
+        int | None, Option(help="Patience: stop after this many evaluations on dev without improvement.")
+    ] = None,
+    evaluations: Annotated[int, Option(help="Evaluations on dev per pass.")] = 1,
     precision: Annotated[str, Option(help="float32, bfloat16, or auto: whichever is faster here.")] = "auto",
-    checkpoint_every: Annotated[int | None, Option(help="Steps; beside a checkpoint after each look at dev.")] = None,
+    checkpoint_every: Annotated[
+        int | None, Option(help="A checkpoint every this many steps, beside those after each evaluation.")
+    ] = None,
     seed: Annotated[int, Option(help="The same seed gives the same model.")] = 0,
     device: Device = None,
     resume: Annotated[bool, Option("--resume", help="Go on with the training in the folder, exactly.")] = False,
