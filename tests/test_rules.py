@@ -29,7 +29,7 @@ LAYERS = (
     {"weights"},
     {"networks", "text"},
     {"core", "pages"},
-    {"errors"},
+    {"errors", "phrases"},
 )
 DEPTH = {part: depth for depth, row in enumerate(LAYERS) for part in row}
 DOORS = {"__init__", "__main__", "app"}  # what users enter by: these may import anything
@@ -185,6 +185,14 @@ def errors_are_raised(source: Source) -> Problems:
             yield node, "assert is for tests, python -O drops it: raise a child of SightlineError that says what to do"
 
 
+def float64_is_made_on_the_cpu(source: Source) -> Problems:
+    """Apple's GPUs have none; tests/test_elsewhere.py runs the verbs on a device that has none either."""
+    for node in source.nodes:
+        before = ast.walk(node.value) if isinstance(node, ast.Attribute) and node.attr == "cpu" else ()
+        if any(isinstance(each, ast.Attribute) and each.attr == "double" for each in before):
+            yield node, "float64 is made on the device and then copied, where there may be none: .cpu().double()"
+
+
 def nothing_is_left_to_do(source: Source) -> Problems:
     for number, words in enumerate(source.text.splitlines(), start=1):
         if re.search(r"\b(TODO|FIXME)\b", words):
@@ -214,6 +222,7 @@ RULES: tuple[Rule, ...] = (
     transformers_stays_outside,
     nothing_from_outside_is_executed,
     errors_are_raised,
+    float64_is_made_on_the_cpu,
     nothing_is_left_to_do,
     files_are_short,
     packages_are_empty,
@@ -282,6 +291,8 @@ BAD = [
     (nothing_from_outside_is_executed, "weights.files", "load(name, trust_remote_code=True)"),
     (nothing_from_outside_is_executed, "weights.files", "options = {'trust_remote_code': True}"),
     (errors_are_raised, "core.mask", "assert x"),
+    (float64_is_made_on_the_cpu, "tasks.answers", "x = head(states).double().cpu().numpy()"),
+    (float64_is_made_on_the_cpu, "tasks.answers", "x = weight.double().square().sum().cpu()"),
     (nothing_is_left_to_do, "core.mask", "x = 1  # TODO: more"),
     (files_are_short, "core.mask", "x = 1\n" * 351),
     (packages_are_empty, "core.__init__", "from sightline.core.mask import Mask"),
@@ -303,6 +314,7 @@ GOOD = [
         "weights.files",
         "import torch\ntorch.load(path, weights_only=True)\nmodel.eval()",
     ),
+    (float64_is_made_on_the_cpu, "tasks.answers", "x = head(states).cpu().double().numpy()"),
     (files_are_short, "core.mask", "x = 1\n" * 350),
     (packages_are_empty, "core.__init__", '"""A docstring."""'),
     (packages_are_empty, "__init__", "from sightline.core.mask import Mask"),

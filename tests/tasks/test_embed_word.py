@@ -100,7 +100,7 @@ WRONG = [
     ({"word": "banks"}, "no word 'banks' in 'She sat on the bank .*…': did you mean 'bank' or 'banker'"),
     ({"word": "Bank"}, "no word 'Bank' .*did you mean 'bank'"),
     ({"word": "ban"}, "no word 'ban' "),
-    ({"word": "xylophone"}, "its words are 'She', 'sat', 'on', 'the', 'bank', 'of', 'river', 'banker', …"),
+    ({"word": "xylophone"}, "its words are 'She', 'sat', 'on', 'the', 'bank', 'of', 'river', 'banker' and 2 more"),
     ({"word": "bank", "occurrence": 3}, "occurrence 3 of 'bank': it is there 2 times; count from 1"),
     ({"word": "river", "occurrence": 0}, "occurrence 0 of 'river': it is there once"),
     ({"word": "bank", "layer": 4}, r"layer is 4; this model has 0 \(before the first block\) to 3, or -1"),

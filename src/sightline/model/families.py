@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copyreg
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from sightline.errors import ConfigError
+from sightline.phrases import did_you_mean
 from sightline.weights.bert import BERT
 from sightline.weights.distilbert import DISTILBERT
 from sightline.weights.gpt2 import GPT2
@@ -75,8 +75,7 @@ def layout_of(model_type: object) -> Layout:
     """The layout for a `model_type`; raises ConfigError naming the ones there are."""
     model_type = _ALSO_CALLED.get(model_type, model_type) if isinstance(model_type, str) else model_type
     if not isinstance(model_type, str) or model_type not in LAYOUTS:
-        near = difflib.get_close_matches(str(model_type), LAYOUTS, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"Sightline has {', '.join(LAYOUTS)}"
+        meant = did_you_mean(str(model_type), LAYOUTS) or f"Sightline has {', '.join(LAYOUTS)}"
         raise ConfigError(f"there is no model type {model_type!r} here: {meant}")
     return LAYOUTS[model_type]
 
@@ -94,9 +93,8 @@ def _instead(name: str, known: Sequence[str], layout: Layout) -> str:
     """What to do about a setting that there is not."""
     if name == "positions":
         return "its positions are relative and have no end; leave it out"
-    if near := difflib.get_close_matches(name, known, n=1):
-        return f"did you mean {near[0]!r}?"
-    return f"{layout.config.__module__}.{layout.config.__name__} lists those that there are"
+    there = f"{layout.config.__module__}.{layout.config.__name__} lists those that there are"
+    return did_you_mean(name, known) or there
 
 
 def sized(family: str, size: str, **changes: Any) -> Any:

@@ -20,6 +20,7 @@ from sightline.model.initialize import initialize
 from sightline.model.model import PROBLEMS, Model
 from sightline.model.parts import Parts, place_of, readable, wanted_dtype
 from sightline.networks.heads import POOLINGS
+from sightline.phrases import and_more
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
 from sightline.weights.files import open_tensors, read_json
@@ -68,10 +69,6 @@ def _tokenizer(folder: Path, layout: Layout, config: Any) -> Tokenizer | None:
     if not _has_tokenizer(folder):
         return None
     return readable(load_tokenizer(folder, model_type=layout.model_type), config)
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _problem_type(stored: Mapping[str, Any]) -> str | None:
@@ -137,7 +134,7 @@ def _read_config(folder: Path, stored: Mapping[str, Any]) -> tuple[Layout, Any, 
     except (SightlineError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     if unknown:
-        warnings.warn(f"{path} has fields that change nothing here: {_listed(unknown)}", stacklevel=3)
+        warnings.warn(f"{path} has fields that change nothing here: {and_more(unknown)}", stacklevel=3)
     return layout, config, mask
 
 
@@ -158,12 +155,12 @@ def _check_complete(folder: Path, layout: Layout, missing: list[Name], unused: l
     if missing:
         names = [name.theirs.replace("{base}", layout.base) for name in missing]
         raise CheckpointError(
-            f"{folder} lacks {len(names)} tensors that its config.json asks for: {_listed(names)};"
+            f"{folder} lacks {len(names)} tensors that its config.json asks for: {and_more(names)};"
             " allow_new=True draws them at random"
         )
     if unused:
         raise CheckpointError(
-            f"{folder} has {len(unused)} tensors that a {layout.model_type} here does not use: {_listed(unused)};"
+            f"{folder} has {len(unused)} tensors that a {layout.model_type} here does not use: {and_more(unused)};"
             " allow_unused=True leaves them out"
         )
 
@@ -204,7 +201,7 @@ def load(
     new = tuple(ours for name in missing for ours in name.ours)
     initialize(parts, new, config, seed)
     if new:
-        warnings.warn(f"drawn at random, since the checkpoint lacks them: {_listed(list(new))}", stacklevel=2)
+        warnings.warn(f"drawn at random, since the checkpoint lacks them: {and_more(list(new))}", stacklevel=2)
     pooling = _own(folder, stored, "pooling", POOLINGS)
     if pooling is not None and "classifier" in heads:
         sequence_head(parts.heads["classifier"]).pooling = pooling

@@ -17,6 +17,7 @@ from sightline.core.mask import Mask
 from sightline.core.reach import TOKENS, informed
 from sightline.decoding.rows import as_taught, learned_both_sides, looks_back, reads_ranks
 from sightline.errors import UnsupportedError
+from sightline.phrases import and_more
 from sightline.tasks.asking import Method
 from sightline.tasks.pooling import cls_is_last
 from sightline.tasks.scorer import method_of, through
@@ -203,7 +204,7 @@ def count_labels(model: Model) -> int | None:
 
 def _labels(model: Model) -> str:
     count, names = count_labels(model), model.labels or ()
-    shown = ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+    shown = and_more(names)
     return f"{count} labels" + (f" ({shown})" if shown else "")
 
 

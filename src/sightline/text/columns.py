@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sightline.errors import InputError
+from sightline.phrases import and_more
 
 # From the surest name to the least sure: one of a later group counts only where none of an earlier is there.
 LABEL_NAMES = (
@@ -164,7 +165,8 @@ def describe(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> dict[s
 
 
 def listed(columns: Sequence[str]) -> str:
-    return ", ".join(map(repr, columns[:12])) + (", …" if len(columns) > 12 else "")
+    """The names of columns, in a message."""
+    return and_more([*map(repr, columns)], most=12)
 
 
 def check_column(asked: str, columns: Sequence[str], name: str, option: str) -> None:

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy
 
 from sightline.errors import InputError
+from sightline.phrases import and_more
 from sightline.text.duplicates import normalized
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -108,7 +109,7 @@ def as_classes(labels: Sequence[str], classes: Sequence[str], rows: Sequence[int
             places[label] = by_value[float(label)]
     unknown = next((i for i, label in enumerate(labels) if label not in places), None)
     if unknown is not None:
-        there = ", ".join(map(repr, classes[:8])) + (f" and {len(classes) - 8} more" if len(classes) > 8 else "")
+        there = and_more([*map(repr, classes)])
         raise InputError(
             f"row {rows[unknown]} of {name} has the label {labels[unknown]!r:.60}, which no training row has: they have"
             f" {there}; correct it, or leave the row out"

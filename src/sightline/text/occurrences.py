@@ -13,10 +13,11 @@ import unicodedata
 from collections.abc import Iterator
 
 from sightline.errors import InputError
+from sightline.phrases import and_more
 
 _NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 _JOINERS = "\u200c\u200d"  # they join letters, and emoji, into one sign
-_NAMED, _SHOWN = 8, 60  # words that an error lists, letters of the text that it shows
+_SHOWN = 60  # letters of the text that an error shows
 
 
 def _continues(text: str, index: int) -> bool:
@@ -95,7 +96,7 @@ def find_occurrence(text: str, word: str, occurrence: int) -> tuple[int, int]:
         own = list(dict.fromkeys(words(text)))
         by_small = {each.casefold(): each for each in reversed(own)}
         near = [by_small[each] for each in difflib.get_close_matches(word.casefold(), by_small, n=3, cutoff=0.6)]
-        listed = ", ".join(map(repr, own[:_NAMED])) + (", …" if len(own) > _NAMED else "")
+        listed = and_more([*map(repr, own)])
         meant = f"did you mean {' or '.join(map(repr, near))}?" if near else f"its words are {listed or 'none'}"
         shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
         raise InputError(f"there is no word {word!r} in {shown!r}: {meant}")

@@ -10,13 +10,13 @@ read is named by row or by line and byte.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
 from sightline.errors import InputError, NotFoundError
+from sightline.phrases import and_more, did_you_mean
 from sightline.text.records import (
     DELIMITED,
     JSON_LINES,
@@ -36,12 +36,11 @@ def choose_column(columns: Sequence[str], asked: str | None, name: str) -> str:
 
     Raises InputError that lists the columns, or names the nearest.
     """
-    there = ", ".join(map(repr, columns[:12])) + (", …" if len(columns) > 12 else "")
+    there = and_more([*map(repr, columns)], most=12)
     if asked is not None:
         if asked in columns:
             return asked
-        near = difflib.get_close_matches(asked, columns, n=1)
-        meant = f"did you mean {near[0]!r}?" if near else f"its columns are {there}"
+        meant = did_you_mean(asked, columns) or f"its columns are {there}"
         raise InputError(f"{name} has no column {asked!r}: {meant}")
     if not columns:
         raise InputError(f"{name} has no column of texts; name a file that has one")

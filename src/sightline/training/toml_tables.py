@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from itertools import cycle
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sightline.errors import ConfigError
+from sightline.phrases import did_you_mean
 
 Value = TypeVar("Value")
 _OPTION = re.compile(r"--[\w-]+ \((\w+)=…\)")  # what the command line calls a field; in a file it has its own name
@@ -18,8 +18,7 @@ _OPTION = re.compile(r"--[\w-]+ \((\w+)=…\)")  # what the command line calls a
 
 def closest(name: str, names: Sequence[str]) -> str:
     """What a name that is none may have been meant for."""
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
+    return did_you_mean(name, names) or f"there are {', '.join(names)}"
 
 
 def _fits(value: object, hint: Any) -> bool:

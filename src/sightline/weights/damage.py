@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from sightline.errors import CheckpointError
+from sightline.phrases import and_more
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -144,5 +145,4 @@ def no_weights(folder: Path) -> CheckpointError:
     for name in names:
         if target := RENAMED.get(Path(name).suffix):
             return CheckpointError(f"{folder} has no {wanted}; if {quoted(name)} is the model, call it {target}")
-    listed = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
-    return CheckpointError(f"{folder} has no {wanted}; it holds {listed or 'nothing'}")
+    return CheckpointError(f"{folder} has no {wanted}; it holds {and_more(names) or 'nothing'}")
