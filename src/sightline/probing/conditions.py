@@ -134,7 +134,7 @@ def find_conditions(subject: Subject, scene: Scene) -> Conditions:
             batch, places = _apart(whole[0], first[0]), _apart(whole, whole[:1].expand_as(whole))
         repeats = max(repeats, _apart(whole, scene.run(subject, same)))
     apart = mates >= rounding.something
-    settled = first[torch.isfinite(first)].double()
+    settled = first[torch.isfinite(first)].cpu().double()
     spread = float(settled.std()) if settled.numel() > 1 else 1.0
     return Conditions(
         deterministic=deterministic,

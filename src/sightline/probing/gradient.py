@@ -27,7 +27,7 @@ def by_gradient(subject: Subject, scene: Scene, asked: Tensor, projections: int,
     if subject.vectors is None:
         raise UnsupportedError("no embedding was found that reads the ids, so there is nothing to differentiate by")
     plain = subject.vectors(scene.ids).detach()
-    size = plain.double().square().sum(-1).mean().sqrt()
+    size = plain.cpu().double().square().sum(-1).mean().sqrt()
     generator = torch.Generator().manual_seed(scene.seed)
     found = []
     with quiet(subject), torch.enable_grad():
@@ -62,4 +62,4 @@ def _sizes(total: Tensor, vectors: Tensor, last: bool) -> Tensor:
         raise UnsupportedError(f"a kernel of it has no backward pass: {in_a_line(error)}") from error
     if gradient is None:
         raise UnsupportedError("nothing connects its outputs with the vectors of its tokens: the path is detached")
-    return gradient.double().norm(dim=-1).cpu()
+    return gradient.cpu().double().norm(dim=-1)

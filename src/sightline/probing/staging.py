@@ -155,7 +155,7 @@ class Stage:
             for outputs in _pieces(view, setup, batch, watch or _unwatched):
                 made.append(outputs[0])
         whole = torch.cat(made)[batch.begin : batch.end]
-        return whole.double().cpu().flatten(1)
+        return whole.cpu().double().flatten(1)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ Shapes: B batch, T tokens, P tokens that a state remembers, W width of the vecto
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ Call = Callable[[Tensor, Inputs], Tensor]
 Step = Callable[[Tensor, Any, Inputs], tuple[Tensor, Any]]
 
 NOTHING: Inputs = {}
+WITHOUT_FLOAT64 = {"mps"}  # kinds of devices: Apple's GPUs
 ERRORS: Final = Exception  # what a model may raise that somebody else wrote: anything
 
 
@@ -123,20 +125,20 @@ class Subject:
         return replace(own, vocabulary=self.vocabulary, tokenizer=self.tokenizer, forbidden=self.forbidden)
 
     def copy(self, dtype: torch.dtype | None = None) -> Subject:
-        """The same on a deep copy of its module, in another type where one is given.
+        """The same on a deep copy of its module, in another type where one is given; on the CPU, where its own device
+        does not have that type.
 
         Raises UnsupportedError where there is no module, or it cannot be copied.
         """
-        import copy
-
         if self.module is None or self.remake is None:
             raise UnsupportedError(f"{self.name} is a function, of which there is no copy in another type")
         try:
             twin = copy.deepcopy(self.module)
             if dtype is None:
                 return self.remake(twin)
+            place = "cpu" if dtype == torch.float64 and self.device.type in WITHOUT_FLOAT64 else None
             with _default(dtype):
-                made = self.remake(twin.to(dtype))
+                made = self.remake(twin.to(device=place, dtype=dtype))
         except ERRORS as error:
             raise UnsupportedError(f"{self.name} cannot be copied: {in_a_line(error)}") from error
         return replace(made, call=_typed(made.call, dtype), tokenizer=self.tokenizer, forbidden=self.forbidden)

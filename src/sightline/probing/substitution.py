@@ -55,7 +55,7 @@ def _replacements(subject: Subject, scene: Scene, draw: Draw) -> tuple[Tensor, T
     plain = subject.vectors(scene.ids)
     generator = torch.Generator().manual_seed(draw.seed)
     noise = torch.randn(plain.shape[1:], generator=generator, dtype=torch.float64).to(plain)
-    size = plain[0].double().square().mean().sqrt().clamp(min=1e-6).to(plain)
+    size = plain[0].cpu().double().square().mean().sqrt().clamp(min=1e-6).to(plain)
     return plain, plain[0] + noise * size * draw.size
 
 
@@ -85,7 +85,7 @@ def substitute(subject: Subject, scene: Scene, columns: Tensor, draws: tuple[Dra
     found = []
     for draw in draws:
         changes = _changes(subject, scene, columns, draw, rows, bases)
-        found.append(torch.cat([_largest(each) for each in changes]).T.double().cpu())
+        found.append(torch.cat([_largest(each) for each in changes]).T.cpu().double())
     return torch.stack(found).amax(0)
 
 
@@ -111,7 +111,7 @@ def compare(
         )
         parts = zip(*((_largest(own), _largest(finer), _cosine(own, finer)) for own, finer in pairs), strict=True)
         for kept, part in zip(found, parts, strict=True):
-            kept.append(torch.cat(part).T.double().cpu())
+            kept.append(torch.cat(part).T.cpu().double())
     before, moved, alike = (torch.stack(each).amax(0) for each in found)
     return before, moved, alike
 
@@ -119,6 +119,6 @@ def compare(
 def _cosine(one: Tensor, other: Tensor) -> Tensor:
     """Between changes (C', O, V), float64 (C', O)."""
     if one.shape[-1] < LONG:
-        return torch.zeros(one.shape[:2], dtype=torch.float64, device=one.device)
-    one, other = one.double(), other.double()
+        return torch.zeros(one.shape[:2], dtype=torch.float64)
+    one, other = one.cpu().double(), other.cpu().double()
     return ((one * other).sum(-1) / (one.norm(dim=-1) * other.norm(dim=-1)).clamp(min=1e-300)).nan_to_num(nan=0.0)

@@ -169,12 +169,12 @@ class Asker:
         for start in range(0, len(targets), size):
             some, wanted = states[start : start + size], targets[start : start + size].to(states.device)
             if isinstance(head, AdaptiveSoftmax) and not best:
-                found[start : start + size, 0] = head.log_prob(some, wanted).double().cpu()
+                found[start : start + size, 0] = head.log_prob(some, wanted).cpu().double()
                 continue
             logits = head(some)
             wide = logits if logits.dtype == torch.float64 else logits.float()  # bfloat16 cannot add up so many
             own = wide.gather(-1, wanted[:, None])[:, 0]
-            found[start : start + size, 0] = (own - wide.logsumexp(-1)).double().cpu()
+            found[start : start + size, 0] = (own - wide.logsumexp(-1)).cpu().double()
             if best:
                 found[start : start + size, 1] = (logits.argmax(-1) == wanted).cpu()
         return found

@@ -65,5 +65,6 @@ def fold_in(model: Model, scale: Scale) -> None:
         return
     # GPT-2's head has no bias. What the head reads is the network's last norm, or a mean of it, and that has one: along
     # the head's own weights it moves every answer by the same.
-    size = weight.double().square().sum().clamp(min=1e-30)
-    _last_norm(model).bias.add_((scale.mean / size * weight[0].double()).to(weight.dtype))
+    exact = weight[0].cpu().double()
+    shift = scale.mean / exact.square().sum().clamp(min=1e-30) * exact
+    _last_norm(model).bias.add_(shift.to(weight))

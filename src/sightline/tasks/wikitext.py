@@ -108,7 +108,7 @@ def _remembering(
     for start in range(0, ids.shape[1] - 1, segment):
         some, following = ids[:, start : start + segment], ids[0, start + 1 : start + segment + 1]
         hidden = model(some, cache=memory).last_hidden_state[0, : len(following)]
-        found.append(lm_head(model).log_prob(hidden, following.to(hidden.device)).double().cpu().numpy())
+        found.append(lm_head(model).log_prob(hidden, following.to(hidden.device)).cpu().double().numpy())
         progress(min(1.0, (start + segment) / ids.shape[1]))
     return numpy.concatenate(found)
 

@@ -48,7 +48,7 @@ def rows_are_shares(plan: Plan, earlier: Mapping[str, Check]) -> Check:
             said = f"{tokens} tokens: asking for attention weights changes outputs by {amount(apart)}"
             return failed(ROWS, said, causes.ASKED_PATH)
     for layer, weights in enumerate(asked.weights):
-        found = _judged(plan, layer, weights, plan.table(tokens), known)
+        found = _judged(plan, layer, weights.cpu(), plan.table(tokens), known)
         if found is not None:
             return found
     heads = asked.weights[0].shape[1]

@@ -34,7 +34,8 @@ def _apart(plan: Plan, view: View) -> tuple[float, Verdict]:
     ids = plan.draw(1, TOKENS, salt=18)
     mask = torch.cat([torch.zeros(1, PLACES, dtype=torch.long), torch.ones_like(ids)], 1)
     padded = [torch.cat([plan.draw(1, PLACES, salt=salt), ids], 1) for salt in (19, 20)]
-    one, other = (_logits(view.subject.module, each, mask) for each in padded)
+    place = view.subject.device
+    one, other = (_logits(view.subject.module, each.to(place), mask.to(place)) for each in padded)
     apart = float(difference(one, other).max())
     return apart, view.rounding.tell(apart)
 

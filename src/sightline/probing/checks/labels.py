@@ -76,7 +76,8 @@ def _loss(view: View, ids: Tensor, label: int) -> Tensor | None:
     labels[0, PLACE] = label
     module = view.subject.module
     with torch.no_grad():
-        made = None if module is None else module(ids, labels=labels)
+        place = view.subject.device
+        made = None if module is None else module(ids.to(place), labels=labels.to(place))
     return next(_scalars(made), None)
 
 

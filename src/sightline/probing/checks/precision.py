@@ -34,13 +34,13 @@ def within_its_rounding(plan: Plan, earlier: Mapping[str, Check]) -> Check:
         return not_applicable(HALF, f"it has more than {LARGEST // 10**6} million weights")
     tokens = min(TOKENS, plan.longest)
     ids, inputs = plan.draw(2, tokens, salt=17), plan.inputs(tokens)
-    exact = plan.exact.run(ids, inputs)
+    exact = plan.exact.run(ids, inputs).cpu()
     try:
         with torch.no_grad():
-            half = subject.copy(torch.bfloat16).call(ids, inputs).double()
+            half = subject.copy(torch.bfloat16).call(ids, inputs).cpu().double()
     except ERRORS as error:
         return not_applicable(HALF, f"it does not run in bfloat16: {in_a_line(error)}")
-    rounded = _rounded(plan, ids)
+    rounded = _rounded(plan, ids).cpu()
     size = float(exact.abs().median())
     real, alone = (_typical(each - exact) for each in (half, rounded))
     said = f"on {tokens} tokens outputs are {amount(real)} off, rounding explains {amount(alone)} (of {amount(size)})"

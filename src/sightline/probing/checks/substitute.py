@@ -88,7 +88,7 @@ def substitute(
             found = _run(view, torch.cat([ids, some]), own, mates)
             apart = difference(found[1:], found[:1]).flatten(2).amax(-1)  # (rows, T)
             end = begin + len(some)
-            strength[:, begin:end] = torch.maximum(strength[:, begin:end], apart.T.double())
+            strength[:, begin:end] = torch.maximum(strength[:, begin:end], apart.T.cpu().double())
     return Seen(strength=strength, columns=columns)
 
 
@@ -98,7 +98,7 @@ def _apart(plan: Plan, view: View, tokens: int, inputs: Mapping[str, Tensor], co
     plain = view.run(ids, own)
     rows = changed(ids, columns, plan, salt=plan.seed + tokens)
     moved = [difference(view.run(row[None], own), plain).flatten(2).amax(-1)[0] for row in rows]
-    return Seen(strength=torch.stack(moved, 1).double(), columns=columns)
+    return Seen(strength=torch.stack(moved, 1).cpu().double(), columns=columns)
 
 
 def _batch(

@@ -74,14 +74,14 @@ def _loaded(given: Subject, folder: Path) -> tuple[str, Subject]:
     if isinstance(module, Model):
         try:
             model = load(str(module.save(folder)), allow_new=bool(module.new_tensors)).with_mask(module.mask)
-            return "saved and loaded", subject(model.to(module.dtype).eval())
+            return "saved and loaded", subject(model.to(module.device, module.dtype).eval())
         except UnsupportedError:  # a combination of heads that no folder can hold
             return STATE, _same_view(given, _reloaded(module))
     save, load_again = getattr(module, "save_pretrained", None), getattr(type(module), "from_pretrained", None)
     if callable(save) and callable(load_again):
         save(folder)
         again: Any = load_again(folder, dtype=given.dtype)
-        return "saved and loaded", _same_view(given, again.eval())
+        return "saved and loaded", _same_view(given, again.to(given.device).eval())
     return STATE, _same_view(given, _reloaded(module))
 
 
