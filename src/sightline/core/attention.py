@@ -81,9 +81,8 @@ def _flex(query: Tensor, key: Tensor, value: Tensor, sight: Sight, call: _Call) 
 @cache
 def flex_is_available(device: str) -> bool:
     """Whether this machine can compile FlexAttention for `device`."""
-    if (
-        device == "cpu"
-    ):  # PyTorch hands its own folder to the C++ compiler unquoted, so a space in it breaks the command
+    if device == "cpu":
+        # PyTorch hands its own folder to the C++ compiler unquoted, so a space in it breaks the command.
         return shutil.which(os.environ.get("CXX", "g++")) is not None and len(torch.__file__.split()) == 1
     from torch.utils._triton import has_triton
 

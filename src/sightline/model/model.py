@@ -168,7 +168,8 @@ class Model(nn.Module):
         if not (targets is None and target_mapping is None and perm_mask is None):
             self._check_streams(None if targets is None and target_mapping is None else only)
             queries, allowed = two_streams(
-                *(at, memory.ahead),
+                at,
+                memory.ahead,
                 rows=len(tokens),
                 targets=targets,
                 target_mapping=target_mapping,

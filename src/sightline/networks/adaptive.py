@@ -100,9 +100,8 @@ class AdaptiveEmbedding(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         if tokens.is_floating_point():
             return tokens
-        kept = (
-            self.tables[0].get_parameter("weight").dtype
-        )  # autocast projects to short numbers, and blocks add to these
+        # Autocast projects to short numbers, and blocks add to these: they are to be as precise as the weights.
+        kept = self.tables[0].get_parameter("weight").dtype
         return self._vectors(tokens).to(kept) * self.width**0.5
 
     def _vectors(self, ids: Tensor) -> Tensor:

@@ -81,9 +81,7 @@ class PickleFile:
             # A compressed record would be mapped as if it were plain, and read as noise.
             mapped = bool(records) and all(record.compress_type == zipfile.ZIP_STORED for record in records)
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore"
-                )  # on pickle protocols and old storage classes: what counts is the outcome
+                warnings.simplefilter("ignore")  # on pickle protocols and storage classes: what counts is the outcome
                 content = torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
         except Exception as error:  # a damaged pickle can make the unpickler fail in any way it likes
             raise refusal(path, error) from error

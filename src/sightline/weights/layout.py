@@ -98,7 +98,7 @@ class Layout:
     poolings      of a classifier, as the field classifier_pooling of config.json spells them, where it has one
     settings      of a new network that differ from the family's defaults, given the id of its padding or None
     read_mask     the mask that config.json asks for, None: the layout's own; given its fields and our configuration
-    mask_fields   config.json's fields that say which mask it is, of a layout that both sees both sides and turns causal
+    mask_fields   config.json's fields that say which mask it is, of a layout whose own mask is bidirectional
     turns_causal  whether transformers looks back only where config.json says so
     two_streams   whether the network also takes queries that do not know what stands at their own places (XLNet)
     ignored       endings of tensors that are buffers or copies, not weights
