@@ -14,6 +14,8 @@ import numpy
 import torch
 from torch import nn
 
+from sightline.core.generators import set_back
+
 
 class _Held:
     """What of a module could change."""
@@ -53,8 +55,7 @@ def untouched(module: nn.Module | None, *, seed: int | None = None) -> Iterator[
     """
     held = None if module is None else _Held(module)
     kind, python, numbers = torch.get_default_dtype(), random.getstate(), numpy.random.get_state()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices):
+    with set_back():
         try:
             if seed is not None:
                 seed_everything(seed)

@@ -177,7 +177,7 @@ def _backward(training: Training, batches: list[Batch]) -> tuple[dict[str, float
     # One context for all micro-batches: weights are cast once a step. Gradients are computed outside of it: what their
     # type is was decided on the way forward.
     seed = training.config.seed
-    with randomness(seed, training.step, model.device, rank()), computing(training.precision, model.device):
+    with randomness(seed, training.step, rank()), computing(training.precision, model.device):
         for batch in own_part(batches):
             loss = torch.zeros((), device=model.device)
             for name, term in objective.terms(model, batch).items():

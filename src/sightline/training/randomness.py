@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy
-import torch
+
+from sightline.core.generators import set_back
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
@@ -23,19 +24,10 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
 
 
 @contextmanager
-def randomness(seed: int, step: int, device: torch.device, rank: int = 0) -> Iterator[None]:
-    """Within, torch's default generators of the CPU and of `device` count from (seed, step), each of several processes
-    from a place of its own; after it, from where they were."""
-    # Not torch.manual_seed: it would also reset the generators of devices that have no part in this.
-    generators = [torch.default_generator]
-    if device.type == "cuda":
-        torch.cuda.init()
-        generators.append(torch.cuda.default_generators[device.index or 0])
-    states = [generator.get_state() for generator in generators]
-    try:
+def randomness(seed: int, step: int, rank: int = 0) -> Iterator[None]:
+    """Within, torch's default generators count from (seed, step), each of several processes from a place of its own;
+    after it, from where they were."""
+    with set_back() as generators:
         for generator in generators:
             generator.manual_seed(step_seed(seed, step, rank))
         yield
-    finally:
-        for generator, state in zip(generators, states, strict=True):
-            generator.set_state(state)
