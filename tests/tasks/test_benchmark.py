@@ -104,6 +104,19 @@ def test_a_file_of_something_else_is_left_alone(
     assert out.read_text() == content
 
 
+def test_two_processes_do_not_write_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(*given: object) -> None:
+        raise BlockingIOError
+
+    ran: list[str] = []
+    go(ran, tmp_path / "one.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["one.json"]  # and no lock
+    monkeypatch.setattr("fcntl.lockf", taken)
+    with pytest.raises(ConfigError, match=r"another process is writing two.json in .*; wait"):
+        go(ran, tmp_path / "two.json")
+    assert ran == list(NAMES)
+
+
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is a folder"):
         go([], tmp_path)

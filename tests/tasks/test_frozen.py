@@ -45,6 +45,15 @@ def test_labels_that_do_not_belong_to_the_weights_are_damage(labels: object, tmp
         open_classifier(tmp_path)
 
 
+def test_what_cannot_be_written_is_told_and_leaves_no_half_of_it(tmp_path: Path) -> None:
+    rows = classes(20)
+    model = learner("bert", rows)
+    (tmp_path / "frozen.safetensors").mkdir()  # stands for a disk that refuses
+    with pytest.raises(CheckpointError, match=r"cannot write .*frozen.safetensors: Is a directory; free some space"):
+        Frozen.fit(model, rows, features(model, rows.texts)).save(tmp_path)
+    assert not list(tmp_path.glob(".*")) and not (tmp_path / "frozen.json").exists()
+
+
 def test_weights_of_another_width_or_no_numbers_are_damage(tmp_path: Path) -> None:
     rows = classes(20)
     model = learner("bert", rows)

@@ -28,3 +28,4 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> 
         first.send_signal(signal.SIGKILL)
     with alone(tmp_path, "at it"), alone(tmp_path, "at it"):  # one process may begin again what it left half done
         pass
+    assert not list(tmp_path.iterdir())

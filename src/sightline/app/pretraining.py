@@ -16,7 +16,7 @@ from sightline.app.folders import say_note
 from sightline.app.pretrain_board import board
 from sightline.app.result_folder import CHECKPOINTS, TRAINING, check_out, entered, telling_how_to_go_on, train
 from sightline.errors import ConfigError
-from sightline.weights.alone import LOCK, alone
+from sightline.weights.alone import alone
 
 if TYPE_CHECKING:
     from sightline.tasks.pretrain import Pretraining
@@ -150,7 +150,6 @@ def _finish(request: Request, under_way: Pretraining) -> dict[str, Any]:
     write_json(request.out / MADE, record)  # last: it says that all is there
     for left in (CHECKPOINTS, CORPUS):
         shutil.rmtree(request.out / left, ignore_errors=True)
-    (request.out / LOCK).unlink(missing_ok=True)
     return record
 
 

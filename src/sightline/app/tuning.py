@@ -19,7 +19,7 @@ from sightline.app.tune_board import board
 from sightline.app.tune_request import MADE, NEW, Request, check_same
 from sightline.errors import ConfigError
 from sightline.model.model import tokenizer_of
-from sightline.weights.alone import LOCK, alone
+from sightline.weights.alone import alone
 
 if TYPE_CHECKING:
     from sightline.comparison.rows import Rows
@@ -195,7 +195,7 @@ def _finish(request: Request, rows: Rows, under_way: Finetuning, seconds: float)
 def _tidy(out: Path) -> None:
     """Remove what a finished training no longer needs, and half files of a run that was killed."""
     shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)
-    for left in [*out.glob(".*.part"), out / LOCK]:
+    for left in out.glob(".*.part"):
         left.unlink(missing_ok=True)
 
 

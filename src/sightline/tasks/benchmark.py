@@ -26,6 +26,7 @@ import torch
 from sightline.errors import CheckpointError, ConfigError
 from sightline.model.model import Model
 from sightline.text.packed_files import PackedFile
+from sightline.weights.alone import alone
 from sightline.weights.files import read_json, write_json
 
 FORMAT = 1
@@ -131,12 +132,22 @@ def work_through(
 
     progress  called with how much is done of what was left, and how much that is, in the benchmark's unit
 
-    Raises ConfigError where `out` holds something else, and CheckpointError where it cannot be written.
+    Raises ConfigError where `out` holds something else, or another process is writing it, and CheckpointError where it
+    cannot be written.
     """
+    if out is None:
+        return _work_through(benchmark, measured, None, progress)
+    if out.is_dir():
+        raise ConfigError(f"{out} is a folder; name a file in it with --out (out=…)")
+    with alone(out.parent, f"writing {out.name}", lock=f".{out.name}.lock"):
+        return _work_through(benchmark, measured, out, progress)
+
+
+def _work_through(
+    benchmark: Benchmark, measured: Record, out: Path | None, progress: Callable[[float, int], object]
+) -> Results:
     results = Results(benchmark=benchmark.name, measured=measured, table=benchmark.table)
     if out is not None and out.exists():
-        if out.is_dir():
-            raise ConfigError(f"{out} is a folder; name a file in it with --out (out=…)")
         _earlier(out, results)
     left = [part for part in benchmark.parts if part.name not in results.parts]
     done, total = 0, sum(part.size for part in left)

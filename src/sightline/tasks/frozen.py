@@ -9,6 +9,7 @@ Shapes: N texts, W width of a vector, F features: W, or 4 W of a pair; L labels.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.tasks.embed import embed
 from sightline.text.labelled import Examples
-from sightline.weights.files import read_json, write_json
+from sightline.weights.files import json_writer, read_json
+from sightline.weights.replace import replace_files
 
 Features = NDArray[numpy.float64]
 FILE = "frozen"
@@ -88,14 +90,17 @@ class Frozen:
         return self.predict_features(features(self.model, texts, pairs))
 
     def save(self, folder: str | Path) -> Path:
-        """The model in the Hugging Face layout, and the linear part beside it."""
+        """The model in the Hugging Face layout, and the linear part beside it.
+
+        Raises CheckpointError where a file cannot be written.
+        """
         from safetensors.numpy import save_file
 
         folder = self.model.save(folder)
         # Of three classes and more scikit-learn gives columns one after another, which would be written as if rows.
         tensors = {"weight": numpy.ascontiguousarray(self.weight), "bias": numpy.ascontiguousarray(self.bias)}
-        save_file(tensors, folder / f"{FILE}.safetensors")
-        write_json(folder / f"{FILE}.json", {"labels": self.labels if self.labels is None else list(self.labels)})
+        about = {"labels": self.labels if self.labels is None else list(self.labels)}
+        replace_files(folder, {f"{FILE}.safetensors": partial(save_file, tensors), f"{FILE}.json": json_writer(about)})
         return folder
 
     @classmethod

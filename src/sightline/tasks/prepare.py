@@ -71,7 +71,6 @@ class Preparation:
             else:
                 yield from self._work()
         (self.out / JOURNAL).unlink(missing_ok=True)
-        (self.out / LOCK).unlink(missing_ok=True)
 
     def _enter(self) -> None:
         try:

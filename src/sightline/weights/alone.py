@@ -14,8 +14,10 @@ LOCK = ".lock"
 
 
 @contextmanager
-def alone(folder: Path, doing: str) -> Iterator[None]:
+def alone(folder: Path, doing: str, *, lock: str = LOCK) -> Iterator[None]:
     """While this lasts no other process gets into `folder`, made if need be; the system lets go of a killed one's.
+
+    lock  the file in it that stands for what is kept for oneself, and goes in the end
 
     Raises ConfigError where one is in, which then says what it is `doing`, and CheckpointError for a folder that cannot
     be made or may not be written to.
@@ -32,7 +34,7 @@ def alone(folder: Path, doing: str) -> Iterator[None]:
         return
     import fcntl
 
-    path = folder / LOCK
+    path = folder / lock
     try:
         file = path.open("w")
     except OSError as error:
@@ -42,9 +44,11 @@ def alone(folder: Path, doing: str) -> Iterator[None]:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(
-                f"another process is {doing} in {folder}; wait for it, stop it, or name another folder with --out"
-                " (out=…)"
+                f"another process is {doing} in {folder}; wait for it, stop it, or choose another --out (out=…)"
             ) from None
         except OSError:
             pass  # a file system without locks, such as some networks' ones
-        yield
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
