@@ -68,10 +68,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         output[FOR_WORKERS] = [each.as_dict() for each in RECORD.kept]
         return
     from sightline.errors import SightlineError
-    from sightline.probing.suite_page import write_page
+    from sightline.probing.draw_page import save
+    from sightline.probing.suite_page import render
 
     try:
-        write_page(RECORD.kept, session.config.invocation_params.dir / path)
+        save(render(RECORD.kept), session.config.invocation_params.dir / path)
     except SightlineError as error:  # what the tests found is worth more than its report
         session.config.stash[NOT_WRITTEN] = str(error)
         session.exitstatus = session.exitstatus or pytest.ExitCode.USAGE_ERROR

@@ -26,9 +26,9 @@ def audit(
     model: AnyModel,
     expect: Expected = None,
     layers: Layers = None,
-    lengths: Annotated[str | None, Option(help="Of the texts, in tokens: 1,2,8,33. Default: many.")] = None,
+    lengths: Annotated[str | None, Option(help="Lengths of the test texts in tokens: 1,2,8,33. Default: many.")] = None,
     vocabulary: Vocabulary = None,
-    seed: Annotated[int, Option(help="Of the random tokens.")] = 0,
+    seed: Annotated[int, Option(help="Seed of the random tokens.")] = 0,
     compiled: Annotated[bool, Option("--compiled", help="Check FlexAttention too: minutes.")] = False,
     html: Annotated[Path | None, Option(help="A file for a page with the matrices.")] = None,
     json: Json = False,
@@ -48,7 +48,8 @@ def audit(
     The exit code is 1 where a check fails, else 0.
     """
     from sightline.probing.audit import audit as check
-    from sightline.probing.audit_page import write_page
+    from sightline.probing.audit_page import render
+    from sightline.probing.draw_page import save
 
     sizes = _lengths(lengths)
     opened = open_any(model, revision, device, dtype, mask)
@@ -64,7 +65,7 @@ def audit(
             progress=advance_to,
         )
     if html is not None:
-        write_page(found, html)
+        save(render(found), html)
     talk.answer_json(found.as_dict()) if json else talk.answer(str(found))
     if not found.ok:
         raise typer.Exit(1)

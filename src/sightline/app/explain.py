@@ -33,7 +33,7 @@ def explain(
     at: Annotated[list[int] | None, Option(help="Look at this token only, from 0; repeatable.")] = None,
     output: Annotated[str, Option(help="What is compared: auto, logits, last_hidden_state.")] = "auto",
     vocabulary: Vocabulary = None,
-    seed: Annotated[int, Option(help="Where random numbers begin.")] = 0,
+    seed: Annotated[int, Option(help="Seed of the random numbers.")] = 0,
     json: Json = False,
     revision: Revision = None,
     device: Device = None,

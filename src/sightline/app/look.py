@@ -35,7 +35,7 @@ def look(
     top_k: Annotated[int, Option(help="How many words at each place.")] = 5,
     new_tokens: Annotated[int, Option(help="How many tokens it writes after the text; 0: none.")] = 12,
     vocabulary: Vocabulary = None,
-    seed: Annotated[int, Option(help="Of the words that take others' places.")] = 0,
+    seed: Annotated[int, Option(help="Seed of the words that take others' places.")] = 0,
     json: Json = False,
     mask: MaskText = None,
     revision: Revision = None,

@@ -38,12 +38,12 @@ def probe(
     expect: Expected = None,
     layers: Layers = None,
     method: Annotated[str, Option(help="both, substitution or gradient: each alone misses something.")] = "both",
-    past: Annotated[int, Option(help="So many first tokens are read in an earlier call, through a cache.")] = 0,
+    past: Annotated[int, Option(help="Read this many first tokens in an earlier call, through a cache.")] = 0,
     state: Annotated[str, Option(help="What goes from call to call: cache, or memory (hidden states).")] = "cache",
     png: Annotated[Path | None, Option(help="A file for the picture.")] = None,
     html: Annotated[Path | None, Option(help="A file for a page that shows everything.")] = None,
     vocabulary: Vocabulary = None,
-    seed: Annotated[int, Option(help="Of the tokens and vectors that take others' places.")] = 0,
+    seed: Annotated[int, Option(help="Seed of the tokens and vectors that take others' places.")] = 0,
     json: Json = False,
     mask: MaskText = None,
     revision: Revision = None,
@@ -60,8 +60,9 @@ def probe(
 
     The exit code is 1 where there are leaks, else 0.
     """
+    from sightline.probing.draw_page import save
     from sightline.probing.probe import probe as measure
-    from sightline.probing.probe_page import write_page, write_picture
+    from sightline.probing.probe_page import render, write_picture
 
     given = text_or_ids(text, ids)
     opened = open_any(model, revision, device, dtype, mask)
@@ -77,9 +78,10 @@ def probe(
             vocabulary=vocabulary,
             seed=seed,
         )
-    for path, write in ((png, write_picture), (html, write_page)):
-        if path is not None:
-            write(found, path)
+    if png is not None:
+        write_picture(found, png)
+    if html is not None:
+        save(render(found), html)
     talk.answer_json(found.as_dict()) if json else talk.answer(str(found))
     if found.leaks:
         raise typer.Exit(1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 
 from sightline.pages.markup import Child, Html, facts, isolated, joined, listed, section, table, tag
@@ -11,7 +9,6 @@ from sightline.probing.draw import Matrix
 from sightline.probing.draw_page import page
 from sightline.probing.draw_svg import drawn
 from sightline.probing.report import SIGNS, Check, Report, Status
-from sightline.weights.replace import replace_files
 
 STYLE = (
     "table.checks :is(td, th) { padding: 0.3rem 1.2rem 0.3rem 0; text-align: left; vertical-align: top; }"
@@ -45,18 +42,19 @@ def _checks(report: Report) -> Html:
     return section("checks", "Every check", explained, table("Every check", head, rows, class_="checks"), wide=True)
 
 
-def _drawn(number: int, check: Check) -> Html | None:
+def figure_of(check: Check, name: str) -> Html | None:
+    """The matrix that shows what a check found, under a name of its own on the page; None where it has none."""
     if check.matrix is None:
         return None
     texts = [str(place) for place in range(len(check.matrix))]
     expected = None if check.expected is None else torch.tensor(check.expected)
     matrix = Matrix(outputs=texts, inputs=texts, measured=torch.tensor(check.matrix), expected=expected)
-    return drawn(matrix, f"matrix-{number}", f"{check.name} ({check.status})")
+    return drawn(matrix, name, f"{check.name} ({check.status})")
 
 
 def render(report: Report) -> str:
     """The whole page, self-contained."""
-    figures = [figure for number, check in enumerate(report.checks) if (figure := _drawn(number, check)) is not None]
+    figures = [*filter(None, (figure_of(check, f"matrix-{at}") for at, check in enumerate(report.checks)))]
     seen = "Outputs are rows and inputs columns, by place, of the shortest random text that shows what was found."
     expected = report.expect or "nobody said who should see whom"
     how = [f"Expected: {expected} (said by the {report.said_by}).", *(f"{note}." for note in report.notes)]
@@ -77,9 +75,3 @@ def render(report: Report) -> str:
         contents=[(name, titles[name]) for name in shown],
         styles=[STYLE],
     )
-
-
-def write_page(report: Report, path: Path) -> None:
-    """Write the page as one HTML file, whole or not at all."""
-    text = render(report)
-    replace_files(path.parent, {path.name: lambda place: place.write_text(text, encoding="utf-8")})

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from sightline.pages.markup import Child, Html, isolated, listed, tag
 from sightline.pages.shell import document, resource
+from sightline.weights.replace import replace_files
 
 
 def _head(over: str, title: str, lead: str, facts: Child) -> Html:
@@ -47,3 +49,8 @@ def page(
         styles=[resource("sightline.probing", "draw.css"), *styles],
         scripts=[resource("sightline.probing", "draw.js"), *scripts],
     )
+
+
+def save(text: str, path: Path) -> None:
+    """Write a page as one HTML file, whole or not at all. Raises CheckpointError where it cannot be written."""
+    replace_files(path.parent, {path.name: lambda place: place.write_text(text, encoding="utf-8")})

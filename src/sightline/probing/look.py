@@ -67,9 +67,10 @@ class Look:
 
     def save(self, path: str | Path) -> Path:
         """Write the page, whole or not at all; returns its path. Raises CheckpointError where it cannot be written."""
-        place, page = Path(path), self.html()
-        replace_files(place.parent, {place.name: lambda file: file.write_text(page, encoding="utf-8")})
-        return place
+        from sightline.probing.draw_page import save
+
+        save(self.html(), Path(path))
+        return Path(path)
 
     def pictures(self, folder: str | Path) -> list[Path]:
         """Write every part that is a picture as a PNG file into a folder; returns their paths."""

@@ -11,7 +11,6 @@ from sightline.probing.draw import label
 from sightline.probing.draw_page import page
 from sightline.probing.draw_png import write_png
 from sightline.probing.draw_svg import drawn
-from sightline.weights.replace import replace_files
 
 ROWS = 20  # pairs that a table names
 STYLE = (
@@ -111,12 +110,6 @@ def render(found: Dependence) -> str:
         contents=[(name, titles[name]) for name in shown],
         styles=[STYLE],
     )
-
-
-def write_page(found: Dependence, path: Path) -> None:
-    """Write the page as one HTML file, whole or not at all."""
-    text = render(found)
-    replace_files(path.parent, {path.name: lambda place: place.write_text(text, encoding="utf-8")})
 
 
 def write_picture(found: Dependence, path: Path) -> None:

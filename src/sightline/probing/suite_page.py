@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-
-import torch
 
 from sightline.pages.markup import Child, Html, facts, isolated, joined, section, table, tag
-from sightline.probing.audit_page import STYLE
-from sightline.probing.draw import Matrix
+from sightline.probing.audit_page import STYLE, figure_of
 from sightline.probing.draw_page import page
-from sightline.probing.draw_svg import drawn
-from sightline.probing.report import SIGNS, Check
+from sightline.probing.report import SIGNS
 from sightline.probing.suite import Checked
-from sightline.weights.replace import replace_files
 
 
 def verdict(checked: Sequence[Checked]) -> str:
@@ -27,15 +21,6 @@ def verdict(checked: Sequence[Checked]) -> str:
     return f"{failed} of {len(checked)} asserts fail{'s' * (failed == 1)}."
 
 
-def _drawn(name: str, check: Check) -> Html | None:
-    if check.matrix is None:
-        return None
-    texts = [str(place) for place in range(len(check.matrix))]
-    expected = None if check.expected is None else torch.tensor(check.expected)
-    matrix = Matrix(outputs=texts, inputs=texts, measured=torch.tensor(check.matrix), expected=expected)
-    return drawn(matrix, name, f"{check.name} ({check.status})")
-
-
 def _one(number: int, checked: Checked) -> Html:
     rows: list[list[Child]] = []
     for check in checked.checks:
@@ -44,7 +29,7 @@ def _one(number: int, checked: Checked) -> Html:
     head: list[Child] = ["check", "status", "what was found"]
     title = f"{checked.claim}: {'holds' if checked.ok else 'fails'}"
     telling = [check for check in checked.checks if check.status == "failed"] or list(checked.checks)[-1:]
-    figures = [_drawn(f"matrix-{number}-{index}", check) for index, check in enumerate(telling)]
+    figures = [figure_of(check, f"matrix-{number}-{index}") for index, check in enumerate(telling)]
     about = f"{checked.model}{', in ' + checked.where if checked.where else ''}"
     return section(
         f"assert-{number}", title, about, table(title, head, rows, class_="checks"), *filter(None, figures), wide=True
@@ -67,9 +52,3 @@ def render(checked: Sequence[Checked]) -> str:
         ],
         styles=[STYLE],
     )
-
-
-def write_page(checked: Sequence[Checked], path: Path) -> None:
-    """Write the page as one HTML file, whole or not at all."""
-    text = render(checked)
-    replace_files(path.parent, {path.name: lambda place: place.write_text(text, encoding="utf-8")})
