@@ -28,6 +28,7 @@ from sightline.probing.checks.plan import Function, Plan, View, cannot_tell
 from sightline.probing.checks.repeat import SAME
 from sightline.probing.checks.rounding import find_rounding
 from sightline.probing.checks.visibility import ALONE
+from sightline.probing.measuring import HUGE
 from sightline.probing.report import Check, Report
 from sightline.probing.subject import ERRORS, Subject, in_a_line, subject
 from sightline.probing.untouched import untouched
@@ -35,7 +36,6 @@ from sightline.probing.untouched import untouched
 LENGTHS = (1, 2, 3, 7, 8, 31, 32, 63)
 SHORT = 8  # tokens on which rounding is found
 LARGE = 20_000_000  # weights from which on texts of more than LENGTHS cost too much to be looked at unasked
-HUGE = 400_000_000  # weights of which no copy in float64 is made
 
 
 def audit(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import InputError, SightlineError
-from sightline.probing.checks.rounding import Rounding, difference, find_rounding
+from sightline.probing.checks.rounding import DIGITS, GAP, Rounding, difference, find_rounding
 from sightline.probing.scene import Scene
 from sightline.probing.subject import ERRORS, Subject, in_a_line
 from sightline.probing.untouched import untouched
@@ -153,5 +153,5 @@ def find_conditions(subject: Subject, scene: Scene) -> Conditions:
 def _by_size(outputs: Tensor) -> Rounding:
     """What rounding can do to outputs of this size, where they change by themselves."""
     size = float(outputs.nan_to_num(0.0, 0.0, 0.0).abs().max())
-    nothing = 16 * torch.finfo(outputs.dtype).eps * max(size, 1e-30)
-    return Rounding(nothing=nothing, something=32 * nothing, digits=outputs.dtype, repeats=float("inf"))
+    nothing = DIGITS * torch.finfo(outputs.dtype).eps * max(size, 1e-30)
+    return Rounding(nothing=nothing, something=GAP * nothing, digits=outputs.dtype, repeats=float("inf"))

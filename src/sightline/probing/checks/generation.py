@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sightline.probing import causes
+from sightline.probing.checks.padding import CONTENT
 from sightline.probing.checks.plan import Plan, View, amount, cannot_tell, failed, not_applicable, passed
 from sightline.probing.checks.rounding import Verdict, difference
 from sightline.probing.report import Check
@@ -55,8 +56,6 @@ def writing_ignores_padding(plan: Plan, earlier: Mapping[str, Check]) -> Check:
     said = f"{TOKENS} tokens behind {PLACES} of padding, one more written: logits change by {amount(apart)}"
     if verdict == "same":
         return passed(WRITES, said)
-    inert = all(
-        check.status == "passed" for name, check in earlier.items() if name == "what stands in padding is inert"
-    )
+    inert = CONTENT not in earlier or earlier[CONTENT].status == "passed"
     cause = causes.MASK_DROPPED if inert else causes.PADDING_ATTENDED
     return failed(WRITES, said, cause) if verdict == "different" else cannot_tell(WRITES, f"{said}: rounding?")
