@@ -15,6 +15,7 @@ from torch import Tensor
 from sightline.core.coordinates import Coordinates
 from sightline.core.mask import Mask
 from sightline.probing.checks.rounding import Rounding
+from sightline.probing.expected import closure, reach
 from sightline.probing.report import Check, Table
 from sightline.probing.subject import Inputs, Subject, for_rows
 
@@ -99,20 +100,13 @@ class Plan:
     def allowed(self, tokens: int) -> Tensor | None:
         """Who may come to know of whom, bool (T, T): the table through its layers; through as many as it takes, where
         nobody knows how many there are."""
-        table = self.table(tokens)
-        if table is None:
+        if self.expect is None:
             return None
-        reached, before = table, -1
-        if self.layers is not None:
-            tables = {mask: _itself_too(mask, tokens).float() for mask in self.layers}
-            reached = torch.eye(tokens, dtype=torch.bool)
-            for mask in self.layers:
-                reached = (tables[mask] @ reached.float()) > 0
-            return reached
-        while int(reached.sum()) > before:
-            before = int(reached.sum())
-            reached = (reached.float() @ table.float()) > 0
-        return reached
+        itself = torch.eye(tokens, dtype=torch.bool)
+        if self.layers is None:
+            return closure(_itself_too(self.expect, tokens), itself)
+        tables = {mask: _itself_too(mask, tokens) for mask in set(self.layers)}
+        return reach([tables[mask] for mask in self.layers], itself)
 
     def reach(self) -> set[int]:
         """Lengths around what its layers reach: the longest text whose last token may know of the first, and one more;
