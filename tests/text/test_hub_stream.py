@@ -75,6 +75,12 @@ def test_what_is_an_address_of_a_whole_data_set() -> None:
     assert not any(is_stream(other) for other in (f"{ADDRESS}/a.jsonl", "hf://models/a/b", "texts", "hf://datasets/a"))
 
 
+@pytest.mark.parametrize("revision", ["~parquet", "refs%2Fconvert%2Fparquet"])
+def test_a_revision_is_spelled_as_for_a_file(revision: str, library: Library, hub: HubServer) -> None:  # noqa: F811
+    commit = hub.commit("somebody/texts", {"README.md": b"converted"}, branch="refs/convert/parquet")
+    assert settle(f"{ADDRESS}@{revision}", subset=None, split="train").commit == commit
+
+
 def test_a_stream_becomes_a_corpus(library: Library, commit: str, tmp_path: Path) -> None:
     run(tmp_path / "out", subset="small")
     corpus = open_corpus(tmp_path / "out")

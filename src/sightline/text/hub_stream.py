@@ -15,7 +15,7 @@ from importlib import import_module
 from types import ModuleType
 
 from sightline.errors import InputError, NotFoundError
-from sightline.text.hub_tables import PREFIX, hub_error
+from sightline.text.hub_tables import PREFIX, commit_of, hub_error, named
 from sightline.text.raw import Found, cell, may_hold_text
 from sightline.text.tables import choose_column
 
@@ -61,16 +61,15 @@ def settle(address: str, *, subset: str | None, split: str) -> Stream:
     found = _ADDRESS.fullmatch(address)
     if found is None:
         raise NotFoundError(f"{address!r} names no data set; write {PREFIX}datasets/OWNER/NAME")
-    name, revision = found["name"], found["revision"]
+    name, revision = found["name"], named(found["revision"])
     _library(name)
-    from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
 
     try:
-        settled = HfApi(library_name="sightline").resolve_revision(name, repo_type="dataset", revision=revision)
+        commit, _ = commit_of(name, revision)
     except (OSError, HTTPError, RevisionResolutionError, ValueError) as error:
         raise hub_error(name, "any file", revision, error) from error
-    return Stream(name=name, commit=settled.resolved, subset=subset, split=split)
+    return Stream(name=name, commit=commit, subset=subset, split=split)
 
 
 def streamed_documents(stream: Stream, *, column: str | None = None, begin: int = 0) -> Iterator[Found]:

@@ -67,18 +67,19 @@ def hub_error(name: str, file: str, revision: str | None, error: Exception) -> N
     return NotFoundError(f"the download of {file!r} of the data set {name!r} broke off; run this again")
 
 
-def _named(revision: str | None) -> str | None:
+def named(revision: str | None) -> str | None:
     """A revision as the hub calls it."""
     return "refs/convert/parquet" if revision == "~parquet" else revision and revision.replace("%2F", "/")
 
 
-def _commit(name: str, revision: str | None) -> tuple[str, bool]:
+def commit_of(name: str, revision: str | None) -> tuple[str, bool]:
     """The commit that a revision of a data set is, and whether only the cache may answer."""
     from huggingface_hub import HfApi, constants
 
     offline = constants.is_offline_mode()
     api = HfApi(library_name="sightline")
-    return api.resolve_revision(name, repo_type="dataset", revision=revision, local_files_only=offline), offline
+    found = api.resolve_revision(name, repo_type="dataset", revision=revision, local_files_only=offline)
+    return found.resolved, offline
 
 
 def fetch_table(address: str) -> Path:
@@ -89,12 +90,12 @@ def fetch_table(address: str) -> Path:
     found = _ADDRESS.fullmatch(address)
     if found is None or "*" in address:
         raise NotFoundError(f"{address!r} does not name one file of a data set; write {_SHAPE}")
-    name, revision, file = found["name"], _named(found["revision"]), found["file"]
+    name, revision, file = found["name"], named(found["revision"]), found["file"]
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
 
     try:
-        commit, offline = _commit(name, revision)
+        commit, offline = commit_of(name, revision)
         return Path(
             hf_hub_download(
                 name, file, repo_type="dataset", revision=commit, library_name="sightline", local_files_only=offline
@@ -112,12 +113,12 @@ def fetch_folder(address: str, suffixes: Sequence[str]) -> Path:
     found = _FOLDER.fullmatch(address)
     if found is None or "*" in address:
         raise NotFoundError(f"{address!r} names no data set; write hf://datasets/OWNER/NAME, or a folder in it")
-    name, revision, folder = found["name"], _named(found["revision"]), (found["folder"] or "").rstrip("/")
+    name, revision, folder = found["name"], named(found["revision"]), (found["folder"] or "").rstrip("/")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
 
     try:
-        commit, offline = _commit(name, revision)
+        commit, offline = commit_of(name, revision)
         whole = Path(
             snapshot_download(
                 name,
