@@ -227,6 +227,14 @@ def test_an_encoding_without_these_characters_stops_nothing(
     assert filled["text"] == "The café was [MASK]."
 
 
+def test_a_refusal_names_the_file_that_was_given(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "checkpoints").write_text("a file in a folder's place")
+    done = run("tune", "new:bert", "rows.csv", "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert done.stderr == f"sightline: the system refused {tmp_path / 'out' / 'checkpoints'}: Not a directory\n"
+
+
 def test_a_reader_that_goes_away_is_no_error(models: dict[str, str]) -> None:
     command = f'"{sys.executable}" -m sightline show "{models["bert"]}" | true'
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)

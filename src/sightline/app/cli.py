@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -99,6 +100,8 @@ def main(args: Sequence[str] | None = None) -> int:
         _leave_stdout()
         return 1
     except OSError as error:  # stdout on a full disk, no memory to map a file into
-        talk.say(f"sightline: the system refused: {error.strerror or error}")
+        given = sys.argv[1:] if args is None else args
+        own = error.filename is not None and any(Path(str(error.filename)).is_relative_to(each) for each in given)
+        talk.say(f"sightline: the system refused{f' {error.filename}' if own else ''}: {error.strerror or error}")
         _leave_stdout()
         return 2
