@@ -16,6 +16,7 @@ from sightline.comparison.figures import (
     percent,
     points,
     probability,
+    roughly,
     setting,
     significant,
     tick,
@@ -53,6 +54,7 @@ from sightline.comparison.page.scales import linear, logarithmic, tight
         (setting, "l2", "l2"),
         (duration, 0.4, "0.4 s"),
         (duration, 41.2, "41 s"),
+        (duration, 59.6, "1 min 0 s"),
         (duration, 210.5, "3 min 30 s"),
         (duration, 7500, "2 h 5 min"),
     ],
@@ -99,3 +101,11 @@ def test_a_logarithmic_axis_holds_its_values(values: list[float]) -> None:
     assert all(0 <= scale.at(value) <= 1 for value in values)
     assert 2 <= len(scale.ticks) <= 8
     assert scale.at(scale.low) == 0 and scale.at(scale.high) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "1 second"), (1.4, "1 second"), (40, "40 seconds"), (100, "2 minutes"), (5400, "1.5 hours")],
+)
+def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    assert roughly(seconds) == said

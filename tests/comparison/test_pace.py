@@ -1,9 +1,6 @@
 """How long the rest takes."""
 
-import pytest
-
 from sightline.comparison.pace import Pace
-from sightline.comparison.question import duration
 
 
 class _Clock:
@@ -32,11 +29,3 @@ def test_what_was_known_counts_as_done_and_says_nothing_of_the_pace() -> None:
     assert pace.share() == 0.8 and pace.left() == 20.0
     clock.now = 10.0
     assert pace.share(under_way=10.0) == 0.9 and pace.left(under_way=10.0) == 10.0
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.2, "1 second"), (1.4, "1 second"), (40, "40 seconds"), (100, "2 minutes"), (5400, "1.5 hours")],
-)
-def test_durations_are_said_as_people_say_them(seconds: float, said: str) -> None:
-    assert duration(seconds) == said

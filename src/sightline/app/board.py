@@ -31,10 +31,10 @@ class _State:
         self.current: str | None = None  # who is timed, or learns
 
     def take(self, event: Event) -> None:
-        from sightline.comparison.question import duration
+        from sightline.comparison.figures import roughly
 
         self.share, self.reading = event.share, event.what == "reading"
-        self.left = "" if event.left is None else f"about {duration(event.left)} left"
+        self.left = "" if event.left is None else f"about {roughly(event.left)} left"
         if event.contender != self.current and self.current is not None:
             before = self.rows[self.current]
             if before["state"] != FAILED:

@@ -89,12 +89,19 @@ def duration(value: object) -> str:
     number = known(value)
     if number is None:
         return MISSING
-    if number < 60:
-        return f"{significant(number)} s" if number < 10 else f"{number:.0f} s"
     whole = round(number)
+    if whole < 60:
+        return f"{significant(number) if number < 10 else whole} s"
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def roughly(seconds: float) -> str:
+    """Seconds for people: "40 seconds", "3 minutes", "1.5 hours"."""
+    if seconds < 90:
+        return f"{max(round(seconds), 1)} second{'' if round(seconds) <= 1 else 's'}"
+    return f"{round(seconds / 60)} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"
 
 
 def tick(value: float) -> str:

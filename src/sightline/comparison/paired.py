@@ -45,6 +45,37 @@ class Difference:
         return (self.high - self.low) / 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Two contenders on test; the fields of "comparisons" in results.json.
+
+    p            of the t test that counts rows and seeds (`difference`)
+    holm_p       the same, adjusted for the number of pairs; `different` where it is below 1 - level
+    rows_needed  test rows that would show this difference with 80 % chance; None where no number would
+    """
+
+    a: str
+    b: str
+    difference: float
+    low: float
+    high: float
+    mcnemar_p: float | None
+    bootstrap_p: float
+    p: float
+    holm_p: float
+    different: bool
+    rows_needed: int | None
+
+    def seen_from(self, name: str) -> Comparison:
+        """The same pair with `name` first."""
+        if name == self.a:
+            return self
+        if name != self.b:
+            raise InputError(f"{name} is not of the pair {self.a}, {self.b}")
+        turned = {"a": self.b, "b": self.a, "difference": -self.difference, "low": -self.high, "high": -self.low}
+        return Comparison(**{**vars(self), **turned})
+
+
 def _pair(a: ArrayLike, b: ArrayLike) -> tuple[Floats, Floats]:
     first, second = seeds_by_rows(a), seeds_by_rows(b)
     if first.shape[1] != second.shape[1]:

@@ -101,10 +101,3 @@ class Question:
 def minutes(count: float) -> str:
     """A budget for people: "1 minute", "2.5 minutes"."""
     return f"{count:g} minute{'s' * (count != 1)}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds for people: "40 seconds", "3 minutes", "1.5 hours"."""
-    if seconds < 90:
-        return f"{max(round(seconds), 1)} second{'' if round(seconds) <= 1 else 's'}"
-    return f"{round(seconds / 60)} minutes" if seconds < 90 * 60 else f"{seconds / 3600:.1f} hours"

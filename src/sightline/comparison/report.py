@@ -50,16 +50,12 @@ def _verdict(page: View) -> Html:
     failed = f" ({count(len(page.failed))} failed)" if page.failed else ""
     how = f" compared {count(all_in_all)} contenders{failed} on "
     over = tag("p", tag("b", "Sightline"), how, isolated(_file(page)), class_="over")
-    stopped = None
-    if page.results.get("status") != "finished":
-        stopped = tag("p", "The comparison was stopped before its end: this is what was finished.", class_="warning")
     lead = tag("p", isolated(others[0]), class_="lead") if others else None
     return tag(
         "header",
         over,
         tag("h1", isolated(first), class_="long" if len(first) > LONG else None),
         lead,
-        stopped,
         key_facts(page),
     )
 

@@ -16,11 +16,12 @@ from typing import Any
 from sightline.comparison.contend import Contest, contend
 from sightline.comparison.contenders import Contender, parse_all
 from sightline.comparison.entries import collect
+from sightline.comparison.figures import roughly
 from sightline.comparison.learners import Learner
 from sightline.comparison.networks import Tokenizers, learner_of
 from sightline.comparison.pace import Pace
 from sightline.comparison.plan import Cost, Plan, decide
-from sightline.comparison.question import Event, Question, What, duration, minutes
+from sightline.comparison.question import Event, Question, What, minutes
 from sightline.comparison.results import assemble, write_results
 from sightline.comparison.rows import Rows
 from sightline.comparison.store import Store, StoreError
@@ -234,4 +235,4 @@ def _planned(plan: Plan, networks: bool, budget: float | None) -> str:
     who, least = "network" if networks else "contender", ""
     if budget is not None and plan.seconds > 60 * budget:
         least = f", more than the budget of {minutes(budget)}: less would tell nothing"
-    return f"Every {who}: {passes}{tries}. About {duration(plan.seconds)} in all{least}."
+    return f"Every {who}: {passes}{tries}. About {roughly(plan.seconds)} in all{least}."

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from sightline.comparison.bootstrap import correlation_bootstrap, paired_bootstrap
 from sightline.comparison.crossed import seeds_by_rows
 from sightline.comparison.intervals import correlation_interval, interval
-from sightline.comparison.paired import Difference, correlation_difference, difference, holm, mcnemar
+from sightline.comparison.paired import Comparison, Difference, correlation_difference, difference, holm, mcnemar
 from sightline.comparison.power import rows_needed
 from sightline.comparison.wording import Words, judgement
 from sightline.errors import InputError
@@ -41,37 +41,6 @@ class Entry:
     parameters: int
     test: NDArray  # type: ignore[type-arg]
     seeded: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """Two contenders on test; the fields of "comparisons" in results.json.
-
-    p            of the t test that counts rows and seeds (`paired.difference`)
-    holm_p       the same, adjusted for the number of pairs; `different` where it is below 1 - level
-    rows_needed  test rows that would show this difference with 80 % chance; None where no number would
-    """
-
-    a: str
-    b: str
-    difference: float
-    low: float
-    high: float
-    mcnemar_p: float | None
-    bootstrap_p: float
-    p: float
-    holm_p: float
-    different: bool
-    rows_needed: int | None
-
-    def seen_from(self, name: str) -> Comparison:
-        """The same pair with `name` first."""
-        if name == self.a:
-            return self
-        if name != self.b:
-            raise InputError(f"{name} is not of the pair {self.a}, {self.b}")
-        turned = {"a": self.b, "b": self.a, "difference": -self.difference, "low": -self.high, "high": -self.low}
-        return Comparison(**{**vars(self), **turned})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,32 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from sightline.comparison.intervals import Interval
-
-
-class Compared(Protocol):
-    """What sentences need of a comparison of a with b."""
-
-    @property
-    def a(self) -> str: ...
-    @property
-    def b(self) -> str: ...
-    @property
-    def difference(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-    @property
-    def p(self) -> float: ...
-    @property
-    def holm_p(self) -> float: ...
-    @property
-    def different(self) -> bool: ...
-    @property
-    def rows_needed(self) -> int | None: ...
+from sightline.comparison.paired import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,13 +62,13 @@ def about(rows: int) -> str:
     return f"{math.ceil(rows / unit) * unit:,}"
 
 
-def _better(words: Words, better: str, worse: str, each: Compared) -> str:
+def _better(words: Words, better: str, worse: str, each: Comparison) -> str:
     """`encoder beats tfidf by 3.1 ± 1.9 points of accuracy`"""
     half = words.size((each.high - each.low) / 2)
     return f"{better} beats {worse} by {words.size(each.difference)} ± {half} {words.unit}"
 
 
-def _open(words: Words, each: Compared, pairs: int) -> str:
+def _open(words: Words, each: Comparison, pairs: int) -> str:
     """One sentence or two on a pair that these rows do not tell apart."""
     unit = " points" if words.points else ""
     bounds = f"{words.signed(each.difference)}{unit} ({words.interval(each.low, each.high)})"
@@ -114,7 +91,7 @@ def _unseen(words: Words, names: Sequence[str]) -> str:
     return f" One seed of {' and '.join(alone)}: how much another training run would differ is not counted in this."
 
 
-def judgement(words: Words, best: str, bounds: Interval, own: Sequence[Compared], pairs: int) -> str:
+def judgement(words: Words, best: str, bounds: Interval, own: Sequence[Comparison], pairs: int) -> str:
     """The verdict's sentences. `own` compares the best on dev (its a) with each other, in the order of dev."""
     if not own:
         score = f"{words.score(bounds.estimate)} {'accuracy' if words.points else 'correlation'}"
