@@ -29,7 +29,7 @@ class _KeyValueLayer:
     """Appends projected keys and values in place."""
 
     def __init__(self, store: Store, keep: int, taken: int, blank: int) -> None:
-        self.store, self.keep, self.taken, self.blank = store, keep, taken, blank
+        self.store, self.keep = store, keep  # the rest is a memory's
 
     def recall(self, hidden: Tensor) -> Tensor:
         return hidden

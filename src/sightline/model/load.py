@@ -138,7 +138,7 @@ def _read_config(folder: Path, stored: Mapping[str, Any]) -> tuple[Layout, Any, 
     return layout, config, mask
 
 
-def _as_tied_as_stored(layout: Layout, config: Any, file: Spelling) -> Any:
+def _as_tied_as_stored(config: Any, file: Spelling) -> Any:
     """The configuration, untied where the file holds an LM matrix that is another than the token embedding."""
     if not config.tied or file.ties_hold(config):
         return config
@@ -191,7 +191,7 @@ def load(
     stored = _stored_config(folder)
     layout, config, mask = _read_config(folder, stored)
     file = Spelling(layout, open_tensors(folder))
-    config = _as_tied_as_stored(layout, config, file)
+    config = _as_tied_as_stored(config, file)
     heads = find_heads(layout, file, stored.get("architectures") or ())
     heads |= layout.silent_heads(stored, config, heads)
     counts = count_labels(layout, file, heads)

@@ -40,11 +40,6 @@ class Stored:
     tensors: dict[str, NDArray[numpy.float64]]
 
 
-def is_baseline(folder: str | Path) -> bool:
-    """Whether a baseline was saved into `folder`."""
-    return (Path(folder) / JSON).is_file()
-
-
 def _hash(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,7 +19,7 @@ from typing import Any
 from sightline.errors import CheckpointError, ConfigError, InputError
 from sightline.tasks.corpus_encoder import Encoder
 from sightline.tasks.prepare_config import PrepareConfig
-from sightline.tasks.prepare_journal import JOURNAL, Journal
+from sightline.tasks.prepare_journal import JOURNAL, Journal, remove_journal
 from sightline.tasks.prepare_sources import StreamSource, given_tokenizer, open_sources, settled_parting
 from sightline.tasks.prepare_work import Encoding, PrepareProgress, Work, sampling
 from sightline.text.clean import CHANGES
@@ -70,7 +70,7 @@ class Preparation:
                 self._check_finished()
             else:
                 yield from self._work()
-        (self.out / JOURNAL).unlink(missing_ok=True)
+        remove_journal(self.out)
 
     def _enter(self) -> None:
         try:
@@ -228,8 +228,9 @@ class Preparation:
         """Leave nothing that would stand in the way of another attempt."""
         written = [path for part in PARTS for path in self.out.glob(f"{part}-?????.*")]
         written += [] if tokenizer is None else [self.out / name for name in contents(tokenizer)]
-        for path in (*written, self.out / JOURNAL):
+        for path in written:
             path.unlink(missing_ok=True)
+        remove_journal(self.out)
 
 
 def _sha256_as_saved(tokenizer: Tokenizer) -> str:

@@ -118,12 +118,6 @@ class Journal:
         """What was not committed is forgotten."""
         self._file.close()
 
-    def remove(self) -> None:
-        """Close it, and delete its file."""
-        self.close()
-        self.path.unlink(missing_ok=True)
-        self.path.with_name(f"{JOURNAL}-journal").unlink(missing_ok=True)
-
     def add_sample(self, digest: bytes, size: int, text: str) -> int:
         """Add a text of so many bytes; how many more there are now: none, where it was there."""
         with self._errors():
@@ -157,6 +151,12 @@ class Journal:
     def clear_samples(self) -> None:
         with self._errors():
             self._file.execute("DELETE FROM sample")
+
+
+def remove_journal(folder: Path) -> None:
+    """Delete the journal in a folder, and what SQLite leaves beside it when it is killed."""
+    for name in (JOURNAL, f"{JOURNAL}-journal"):
+        (folder / name).unlink(missing_ok=True)
 
 
 class Sample:
