@@ -267,7 +267,7 @@ def test_what_cannot_be_read_is_named_and_left_out_when_asked(tmp_path: Path) ->
             "is 'pages'; it must be one of files, blank-lines, lines, endoftext, auto",
         ),
         ({"vocabulary": 0}, ConfigError, "vocabulary=0 must be a whole number"),
-        ({"split": "test"}, InputError, r"--split \(split=…\) is of a data set on the hub"),
+        ({"split": "test"}, InputError, r"only a data set on the hub takes --split \(split=…\): give"),
         ({"licences": ("a", "b")}, InputError, "there are 2 licences and 1 sources; give --licence"),
         (
             {"documents": "files"},

@@ -118,7 +118,9 @@ def open_sources(files: Sequence[str | Path], out: Path, config: PrepareConfig) 
     usual = PrepareConfig()
     told = [f"--{name} ({name}=…)" for name in ("subset", "split") if getattr(config, name) != getattr(usual, name)]
     if told and not any(isinstance(source, StreamSource) for source in sources):
-        raise InputError(f"{' and '.join(told)} is of a data set on the hub, and none is named; leave it out")
+        raise InputError(
+            f"only a data set on the hub takes {' and '.join(told)}: give its hf:// address, or leave that out"
+        )
     if len(config.licences) > 1 and len(config.licences) != len(sources):
         raise InputError(
             f"there are {len(config.licences)} licences and {len(sources)} sources; give --licence (licences=…) once,"
