@@ -1,6 +1,6 @@
 """Why a checkpoint cannot be read, in words that say what to do: other formats, cut-off files, pickles that want code.
 
-Only runs once reading has failed; everything it looks at is untrusted, so it is read within bounds and printed quoted.
+All that it looks at is untrusted, so it is read within bounds and printed quoted.
 """
 
 import json
