@@ -4,7 +4,8 @@
     with Elsewhere():
         far(ids)
 
-They compute on the CPU and say that their device is `meta`, the only one besides the CPU that every PyTorch knows.
+They compute on the CPU and say that their device is `meta`, the only one besides the CPU that every PyTorch knows. Two
+things of PyTorch's pass them by, so that not every verb can be run on them: `tolist`, and `torch.tensor(…, device=…)`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
