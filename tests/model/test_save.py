@@ -136,7 +136,7 @@ def test_a_crash_between_two_models_leaves_none(tmp_path: Path, monkeypatch: pyt
         moved.append(source.rename(target).name)
 
     with monkeypatch.context() as patch:
-        patch.setattr("sightline.weights.replace.os.replace", break_off)
+        patch.setattr("sightline.core.files.os.replace", break_off)
         with pytest.raises(CheckpointError, match="Input/output error"):
             tiny("bert", heads=("lm",)).save(folder)
     assert moved == ["model.safetensors"]

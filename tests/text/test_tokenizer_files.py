@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, BertTokenizerFast
 
+from sightline.errors import CheckpointError
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer, save_tokenizer
 
@@ -48,7 +49,7 @@ def test_a_failed_save_leaves_the_old_file(
         raise OSError("disk full")
 
     monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(CheckpointError, match=r"cannot write .*tokenizer.json: disk full"):
         save_tokenizer(bytelevel, tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
 

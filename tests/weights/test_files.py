@@ -139,7 +139,7 @@ def test_a_crash_half_way_never_leaves_a_mixture_of_two_models(tmp_path: Path, m
         moves.append(source.rename(target))
 
     with monkeypatch.context() as patch:
-        patch.setattr("sightline.weights.replace.os.replace", replace_once)
+        patch.setattr("sightline.core.files.os.replace", replace_once)
         new = {"a": torch.ones(4), "b": torch.ones(4)}
         assert "Input/output error" in error_of(lambda: save_tensors(tmp_path, new, max_shard_bytes=16))
     assert len(moves) == 1

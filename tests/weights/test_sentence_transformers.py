@@ -13,12 +13,12 @@ import torch
 import transformers
 from sentence_transformers import SentenceTransformer
 
+from sightline.core.files import replace_files
 from sightline.errors import CheckpointError
 from sightline.model.build import build
 from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.text.learn import learn_tokenizer
-from sightline.weights.replace import replace_files
 from sightline.weights.sentence_transformers import (
     EmbeddingDefaults,
     embedding_files,

@@ -181,7 +181,7 @@ def _print(under_way: _Classifying, *, json: bool) -> None:
 
 
 def _save(under_way: _Classifying, out: Path, *, json: bool) -> None:
-    from sightline.weights.replace import replace_files
+    from sightline.core.files import replace_files
 
     with talk.progress("Classifying") as advance_to:
 

@@ -12,9 +12,9 @@ import typer
 
 from sightline.app import talk
 from sightline.app.stopping import INTERRUPTED, stoppable
+from sightline.core.files import write_error
 from sightline.errors import CheckpointError, ConfigError
 from sightline.weights.alone import LOCK, alone
-from sightline.weights.replace import write_error
 
 CHECKPOINTS, TRAINING = "checkpoints", "training"
 Step = TypeVar("Step")

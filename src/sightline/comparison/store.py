@@ -20,10 +20,10 @@ import numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from sightline.core.files import replace_files
 from sightline.errors import CheckpointError, ConfigError, SightlineError
 from sightline.weights.alone import LOCK
 from sightline.weights.files import read_json, write_json
-from sightline.weights.replace import replace_files
 
 
 class StoreError(SightlineError):

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.core.files import Writer, replace_files
 from sightline.errors import CheckpointError
 from sightline.model.heads import sequence_head
 from sightline.text.tokenizer_files import SENTENCEPIECE, contents
 from sightline.weights.files import json_writer, tensor_change
 from sightline.weights.hub import TOKENIZER_FILES
 from sightline.weights.read import spell
-from sightline.weights.replace import Writer, replace_files
 from sightline.weights.sentence_transformers import embedding_files
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from sightline.core.files import replace_files
 from sightline.pages.markup import Child, Html, isolated, listed, tag
 from sightline.pages.shell import document, resource
-from sightline.weights.replace import replace_files
 
 
 def _head(over: str, title: str, lead: str, facts: Child) -> Html:

@@ -14,10 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.core.files import replace_files
 from sightline.pages.markup import shortened
 from sightline.probing.draw import Kind, Matrix, label, meanings
 from sightline.probing.draw_svg import FEW, LABEL
-from sightline.weights.replace import replace_files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

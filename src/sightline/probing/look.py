@@ -17,13 +17,13 @@ from typing import Any
 from torch import Tensor
 
 from sightline.core.check import whole
+from sightline.core.files import replace_files
 from sightline.model.model import Model
 from sightline.probing.draw import Matrix
 from sightline.probing.lens import Lens
 from sightline.probing.replaced import Replaced
 from sightline.probing.tokens import Tokens
 from sightline.probing.written import Written
-from sightline.weights.replace import replace_files
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,7 +10,6 @@ Shapes: L labels, F terms.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,10 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from sightline.core.files import replace_files, sha256_of
 from sightline.errors import CheckpointError
 from sightline.weights.files import read_json
 from sightline.weights.formats import SafetensorsFile
-from sightline.weights.replace import replace_files
 
 JSON = "baseline.json"
 NUMBERS = "baseline.safetensors"
@@ -40,11 +39,6 @@ class Stored:
     tensors: dict[str, NDArray[numpy.float64]]
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_baseline(folder: str | Path, stored: Stored) -> None:
     """Both files into `folder`, whole or not at all. Raises `CheckpointError` where they cannot be written."""
     from safetensors.numpy import save_file
@@ -55,7 +49,7 @@ def write_baseline(folder: str | Path, stored: Stored) -> None:
 
     def write_numbers(path: Path) -> None:
         save_file(arrays, path)
-        about["sha256"] = _hash(path)
+        about["sha256"] = sha256_of(path)
 
     def write_about(path: Path) -> None:
         path.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8", newline="\n")
@@ -111,7 +105,7 @@ def read_baseline(folder: str | Path) -> Stored:
     _check_about(folder, about)
     file = SafetensorsFile(path)
     try:
-        found = _hash(path)
+        found = sha256_of(path)
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
     if found != about.get("sha256"):

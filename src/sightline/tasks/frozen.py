@@ -17,13 +17,13 @@ import numpy
 import torch
 from numpy.typing import NDArray
 
+from sightline.core.files import replace_files
 from sightline.errors import CheckpointError, InputError
 from sightline.model.load import load
 from sightline.model.model import Model
 from sightline.tasks.embed import embed
 from sightline.text.labelled import Examples
 from sightline.weights.files import json_writer, read_json
-from sightline.weights.replace import replace_files
 
 Features = NDArray[numpy.float64]
 FILE = "frozen"

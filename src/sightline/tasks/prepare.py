@@ -16,6 +16,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sightline.core.files import write_error
 from sightline.errors import CheckpointError, ConfigError, InputError
 from sightline.tasks.corpus_encoder import Encoder
 from sightline.tasks.prepare_config import PrepareConfig
@@ -29,7 +30,6 @@ from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import contents, load_tokenizer, save_tokenizer
 from sightline.weights.alone import LOCK, alone
 from sightline.weights.files import write_json
-from sightline.weights.replace import write_error
 
 _LARGE = (
     "each document is larger than what a tokenizer is to be learned from; raise --sample-mib (sample_mib=…), or part"
@@ -170,10 +170,7 @@ class Preparation:
                 journal.samples(), kind=config.kind, vocabulary=config.vocabulary, lowercase=config.lowercase
             )
             learned_from = dict(zip(("documents", "text_bytes"), journal.sampled(), strict=True))
-        try:
-            save_tokenizer(tokenizer, self.out)
-        except OSError as error:
-            raise write_error(self.out, error) from error
+        save_tokenizer(tokenizer, self.out)
         journal.put("learned_from", learned_from)
         journal.put("place", (0, 0))
         journal.clear_samples()

@@ -8,9 +8,9 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from sightline.core.files import sha256_of
 from sightline.errors import InputError, NotFoundError
 from sightline.tasks.prepare_config import PrepareConfig
-from sightline.text.corpus import sha256_of
 from sightline.text.hub_stream import Stream, is_stream, settle, streamed_documents
 from sightline.text.hub_tables import PREFIX, fetch_table
 from sightline.text.raw import Found, Parting, holds_text, obvious_parting, raw_documents

@@ -10,9 +10,9 @@ from typing import IO, Any
 
 import numpy
 
+from sightline.core.files import sha256_of, write_error
 from sightline.errors import CheckpointError
-from sightline.text.corpus import ENDS, TOKEN_TYPES, sha256_of, shard_name
-from sightline.weights.replace import write_error
+from sightline.text.corpus import ENDS, TOKEN_TYPES, shard_name
 
 SHARD_TOKENS = 2**26  # a shard that has as many takes no further document
 

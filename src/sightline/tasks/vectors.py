@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy
 from numpy.lib import format as npy
 
+from sightline.core.files import replace_files
 from sightline.errors import InputError
 from sightline.tasks.embed import Vectors
-from sightline.weights.replace import replace_files
 
 SUFFIXES = (".npy", ".parquet")
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy
 
+from sightline.core.files import sha256_of
 from sightline.errors import CheckpointError, NotFoundError
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
@@ -149,12 +150,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest.get("tokenizer"), dict):
         raise CheckpointError(f"{path} names no tokenizer; {_AGAIN}")
     return manifest
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _mapped(path: Path, kind: numpy.dtype[Any], count: int, sha256: object, verify: bool) -> numpy.ndarray:

@@ -1,13 +1,13 @@
 """A tokenizer's folder, read and written in the Hugging Face layout."""
 
 import json
-import os
-import secrets
+from functools import partial
 from pathlib import Path
 
 import tokenizers
 from tokenizers import AddedToken, processors
 
+from sightline.core.files import replace_files
 from sightline.errors import CheckpointError
 from sightline.text.pipelines import UNKNOWN, Family
 from sightline.text.special import ROLES
@@ -76,16 +76,6 @@ def load_tokenizer(folder: Path, *, model_type: str | None = None) -> Tokenizer:
     )
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write a whole file or none: a reader never meets half of it."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def contents(tokenizer: Tokenizer) -> dict[str, bytes]:
     """The files that a tokenizer is saved in, by name: `tokenizer.json`, `tokenizer_config.json`,
     `special_tokens_map.json`, and `spiece.model` for one that was made from a sentencepiece model.
@@ -121,10 +111,9 @@ def contents(tokenizer: Tokenizer) -> dict[str, bytes]:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write a tokenizer's files into `folder`, made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
-    files = contents(tokenizer)
-    for name, content in files.items():
-        _write(folder / name, content)
-    if SENTENCEPIECE not in files:
-        (folder / SENTENCEPIECE).unlink(missing_ok=True)  # of another tokenizer
+    """Write a tokenizer's files into `folder`, made if need be; all or, where one cannot be written, none.
+
+    Raises CheckpointError naming the file that could not be written.
+    """
+    writers = {name: partial(Path.write_bytes, data=content) for name, content in contents(tokenizer).items()}
+    replace_files(folder, writers, remove_after={SENTENCEPIECE} - writers.keys())  # of another tokenizer

@@ -27,9 +27,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sightline.errors import CheckpointError
-from sightline.training.checkpoint_files import checkpoints, damage, write_checkpoint
+from sightline.training.checkpoint_files import Writers, checkpoints, damage, write_checkpoint
 from sightline.training.fit import Training
-from sightline.weights.files import read_json, write_tensors
+from sightline.weights.files import json_writer, read_json, write_tensors
 
 FORMAT = 1  # of what is written here; a change that older checkpoints do not fit has the next number
 KEPT = 2  # a newest one that was damaged leaves one to go on from
@@ -79,15 +79,15 @@ def save(
         "state": dict(state or {}),
     }
     try:
-        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        write_record = json_writer(record)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"the state given for a checkpoint does not fit into JSON: {error}") from error
     weights = {name: parameter.detach() for name, parameter in training.parameters.items()}
-    writers = {
+    writers: Writers = {
         "weights.safetensors": partial(write_tensors, tensors=weights),
         "optimizer.safetensors": partial(write_tensors, tensors=_moments(training)),
         "extra.safetensors": partial(write_tensors, tensors=dict(tensors or {})),
-        "training.json": partial(_write_text, text),
+        "training.json": write_record,
     }
     return write_checkpoint(Path(folder), training.step, writers, keep=KEPT)
 
@@ -187,7 +187,3 @@ def _moments(training: Training) -> dict[str, Tensor]:
         for name, parameter in training.parameters.items()
         for kind, value in optimizer.state.get(parameter, {}).items()
     }
-
-
-def _write_text(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")

@@ -9,8 +9,6 @@ the next.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import re
 import secrets
@@ -21,9 +19,9 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from sightline.core.files import flush, sha256_of, write_error
 from sightline.errors import CheckpointError
-from sightline.weights.files import read_json
-from sightline.weights.replace import write_error
+from sightline.weights.files import json_writer, read_json
 
 MANIFEST = "manifest.json"
 _WHOLE = re.compile(r"(\d{6,})-step-\d+")
@@ -54,10 +52,10 @@ def write_checkpoint(folder: Path, step: int, writers: Writers, *, keep: int) ->
         part = _part_of(path)
         part.mkdir()
         manifest = {name: _write(part / name, write) for name, write in writers.items()}
-        _write(part / MANIFEST, lambda place: place.write_text(json.dumps({"files": manifest}, indent=2) + "\n"))
-        _flush(part)
+        _write(part / MANIFEST, json_writer({"files": manifest}))
+        flush(part)
         os.replace(part, path)
-        _flush(folder)
+        flush(folder)
     except (OSError, SafetensorError) as error:
         raise write_error(folder, error) from error
     finally:
@@ -80,7 +78,7 @@ def damage(path: Path) -> str | None:
             size = (path / name).stat().st_size
             if size != written["bytes"]:
                 return f"{name} has {size} bytes of {written['bytes']}"
-            if _sha256(path / name) != written["sha256"]:
+            if sha256_of(path / name) != written["sha256"]:
                 return f"{name} has other bytes than were written"
     except FileNotFoundError as error:
         return f"{Path(str(error.filename)).name} is missing"
@@ -105,24 +103,8 @@ def _part_of(path: Path) -> Path:
 def _write(path: Path, write: Callable[[Path], object]) -> dict[str, Any]:
     """Write one file, onto the disk; its entry in the manifest."""
     write(path)
-    _flush(path)
-    return {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-
-
-def _flush(path: Path) -> None:
-    """Onto the disk, a file or a folder."""
-    if os.name == "nt" and path.is_dir():  # Windows cannot open folders, and needs no such flush
-        return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    flush(path)
+    return {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _remove(path: Path) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sightline.core.files import write_error
 from sightline.errors import CheckpointError, ConfigError
-from sightline.weights.replace import write_error
 
 LOCK = ".lock"
 

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sightline.core.files import Change, Writer, replace_files, write_error
 from sightline.errors import CheckpointError
 from sightline.weights.damage import DTYPES, INDEX, SHARD, SINGLE, no_weights, quoted
 from sightline.weights.formats import PickleFile, SafetensorsFile, TensorFile
-from sightline.weights.replace import Change, Writer, replace_files, write_error
 
 MEBIBYTE = 2**20
 LARGEST_SHARD = 5_000_000_000  # bytes

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.core.files import Writer
 from sightline.errors import CheckpointError
 from sightline.weights.files import json_writer, read_json
-from sightline.weights.replace import Writer
 
 _MODES = {
     "pooling_mode_cls_token": "cls",

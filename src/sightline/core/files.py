@@ -1,9 +1,10 @@
-"""Writing files so that nobody ever meets half of one.
+"""Writing files so that nobody ever meets half of one, and knowing them again.
 
 Every file is written under a temporary name in its own folder, flushed to the disk and renamed, which is atomic on one
 file system. When writing fails (a full disk, an interrupt), the temporary files are removed and the old ones stay.
 """
 
+import hashlib
 import os
 import re
 import secrets
@@ -36,19 +37,21 @@ def write_error(path: Path, error: Exception) -> CheckpointError:
     return CheckpointError(f"cannot write {path}: {reason}; free some space there, or choose a folder you may write to")
 
 
-def _flush(path: Path) -> None:
-    with path.open("r+b") as file:
-        os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name == "nt":  # Windows cannot open folders, and needs no such flush
+def flush(path: Path) -> None:
+    """Onto the disk, a file or a folder."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open folders, and needs no such flush
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's bytes. Raises OSError where they cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def replace_files(
@@ -79,14 +82,14 @@ def replace_files(
             mode = stat.S_IMODE(temporary.stat().st_mode)  # what the user's umask allows; safetensors would leave 0600
             write(temporary)
             temporary.chmod(mode)
-            _flush(temporary)
+            flush(temporary)
         for name in remove_before:
             (folder / name).unlink(missing_ok=True)
         for name, temporary in temporaries.items():
             os.replace(temporary, folder / name)
         for name in remove_after:
             (folder / name).unlink(missing_ok=True)
-        _flush_folder(folder)
+        flush(folder)
     except (OSError, SafetensorError) as error:
         raise write_error(folder / name, error) from error
     finally:
