@@ -234,9 +234,9 @@ def one_failed() -> Results:
 
 
 def all_failed() -> Results:
-    """Nothing to report but reasons; stopped by hand."""
+    """Nothing to report but reasons."""
     results = _results([failed("encoder", "out of memory"), failed("tfidf", "interrupted")], ["negative", "positive"])
-    results |= {"verdict": "No contender finished.", "status": "stopped", "disagreements": [], "model": None}
+    results |= {"verdict": "No contender finished.", "disagreements": [], "model": None}
     return results
 
 
