@@ -207,10 +207,11 @@ def measure(work: Path, name: str, run: Run, changes: dict[str, Any], pairs: str
 
 
 def keep(path: Path, found: list[dict[str, Any]], **rest: Any) -> None:
-    """Write what was found, the runs that an earlier call measured among it."""
+    """Write what was found, the runs that an earlier call measured among it, in the order they are listed above."""
     before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
-    runs = {one["name"]: one for one in [*before, *found]}
-    whole = {**rest, "protocol": {"machine": machine()}, "runs": list(runs.values())}
+    known = {one["name"]: one for one in [*before, *found]}
+    runs = [known[name] for name in (*RUNS, *LONG) if name in known]
+    whole = {**rest, "protocol": {"machine": machine()}, "runs": runs}
     path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 

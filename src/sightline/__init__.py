@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from sightline.tasks.embed import embed, embed_batches
     from sightline.tasks.embed_word import embed_word
     from sightline.tasks.evaluate import evaluate
-    from sightline.tasks.finetune import finetune
+    from sightline.tasks.finetune import finetune, tune
     from sightline.tasks.finetune_config import FinetuneConfig
     from sightline.tasks.prepare import prepare
     from sightline.tasks.prepare_config import PrepareConfig
@@ -100,7 +100,7 @@ _HOMES = {
     "tasks.embed": "embed embed_batches",
     "tasks.embed_word": "embed_word",
     "tasks.evaluate": "evaluate",
-    "tasks.finetune": "finetune",
+    "tasks.finetune": "finetune tune",
     "tasks.finetune_config": "FinetuneConfig",
     "tasks.prepare": "prepare",
     "tasks.prepare_config": "PrepareConfig",
@@ -183,6 +183,7 @@ __all__ = [
     "score_batches",
     "split",
     "tabulate",
+    "tune",
     "with_classifier",
 ]
 

@@ -126,6 +126,8 @@ def test_an_earlier_head_is_replaced_and_the_folder_says_only_what_is_true(tmp_p
         ("gpt2", Bidirectional(), "mean"),
         ("gpt2", Prefix(2) | Causal(), "last"),
         ("gpt2", ~Causal() | SlidingWindow(1), "mean"),
+        ("modernbert", Bidirectional(), "mean"),
+        ("modernbert", Causal(), "last"),
     ],
     ids=str,
 )

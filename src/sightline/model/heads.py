@@ -34,13 +34,16 @@ def usual_pooling(model: Model, own: Pooling) -> Pooling:
     where it sees the text, else the mean.
 
     A causal network that is seen from both sides pools by the mean: its last token has no longer any privilege. (The
-    last token of a network that is made to see both sides, XLNet's, is there to be read.)
+    last token of a network that is made to see both sides, XLNet's, is there to be read.) A network that pools by the
+    mean and now looks back only pools by its last token, which alone knows the whole text.
     """
     own_mask, positions = model.layout.mask_of(model.config), model.config.positions
     sees, made_for = (informed(mask, positions) for mask in (model.mask, own_mask))
     if own == "last" and sees["first"] and not made_for["first"]:
         return "mean"
-    if own == "mean" or sees[own]:
+    if own == "mean":
+        return "last" if made_for["first"] and sees["last"] and not sees["first"] else "mean"
+    if sees[own]:
         return own
     return "last" if sees["last"] else "mean"
 

@@ -295,3 +295,7 @@ def finetune(
     if under_way.cut:
         warnings.warn(cut_in_words(under_way.cut, len(train), under_way.limit), stacklevel=2)
     yield from under_way.run()
+
+
+tune = finetune
+"""What the command line calls it."""

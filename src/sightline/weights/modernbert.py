@@ -279,6 +279,7 @@ MODERNBERT = Layout(
     adapt_read=_read_encoder,
     adapt_write=_write_encoder,
     unsaid=dict.fromkeys(SPECIAL),
+    settings=lambda pad: {"classifier_pooling": "mean"},  # the first token learns nothing from a language objective
     poolings=POOLINGS,
     ignored=("decoder.weight",),
 )
