@@ -64,7 +64,7 @@ def test_a_row_is_the_same_alone_and_in_any_batch(wordpiece: Tokenizer) -> None:
         (b"bytes", None, {}, "row 1 is int"),
         (["a", "b"], ["c"], {}, "2 texts but 1 pairs"),
         (["a"], [3], {}, "second text of row 1 is int 3"),
-        (["a", "b\ud83d"], None, {}, "row 2 is not valid Unicode at character 1"),
+        (["a", "b\ud83d"], None, {}, "row 2 is not valid Unicode at character 2"),
         (["a"], ["\ud83d"], {}, "row 1 is not valid Unicode"),
         (["a", "a b c d e"], None, {"max_length": 5}, "row 2 has 7 tokens, more than max_length 5; pass truncation"),
         (["a b c"], None, {"max_length": 2, "truncation": True}, "no room for text beside 2 special"),

@@ -18,6 +18,7 @@ from sightline.core.position import ENDLESS
 from sightline.errors import ConfigError, InputError
 from sightline.model.model import Model
 from sightline.text.encoding import kept_by_longest_first, pad, real_tokens
+from sightline.text.rows import no_unicode
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.windows import Row, encode_rows, windows
 
@@ -90,7 +91,7 @@ def check_texts(texts: Sequence[object], numbers: Sequence[int]) -> None:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise InputError(f"row {number} is not valid Unicode at character {error.start + 1}; correct it") from None
+            raise no_unicode(f"row {number}", error) from None
 
 
 def _unreadable(number: int) -> InputError:

@@ -12,6 +12,7 @@ from sightline.errors import InputError
 from sightline.text.duplicates import digest
 from sightline.text.labels import label_text
 from sightline.text.records import Records
+from sightline.text.rows import no_unicode
 
 _REPORT_EVERY = 4096  # rows
 
@@ -124,6 +125,4 @@ def check_rows_are_unicode(rows: Iterable[Row], name: str) -> None:
         try:
             "".join((*row.texts, row.label)).encode()
         except UnicodeEncodeError as error:
-            raise InputError(
-                f"row {row.number} of {name} is not valid Unicode at character {error.start} ({error.reason})"
-            ) from None
+            raise no_unicode(f"row {row.number} of {name}", error) from None

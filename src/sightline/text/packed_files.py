@@ -12,10 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from sightline.errors import InputError, NotFoundError
 from sightline.text.records import JSON_LINES, decoded_lines, json_rows, parquet_errors
-from sightline.text.unpack import kind_of, members
+from sightline.text.unpack import is_archive, kind_of, members
 
 LARGEST = 2**30  # bytes of all files together
-_ARCHIVES = (".zip", ".tar")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +54,6 @@ def _paths(path: Path) -> list[tuple[Path, str]]:
     return [(each, each.parent.relative_to(path).as_posix().removeprefix(".")) for each in inside]
 
 
-def _is_archive(name: str) -> bool:
-    kind, rest = kind_of(name)
-    return kind in _ARCHIVES or kind_of(rest)[0] in _ARCHIVES
-
-
 def packed_files(path: str | Path, suffixes: Sequence[str]) -> list[PackedFile]:
     """The files at `path` that end in one of `suffixes` once they are unpacked, by name; a path to one file that is no
     archive is that file, whatever it ends in.
@@ -72,7 +66,7 @@ def packed_files(path: str | Path, suffixes: Sequence[str]) -> list[PackedFile]:
         raise NotFoundError(
             f"there is no file or folder {path}; give the path of the data, or hf://datasets/OWNER/NAME"
         )
-    alone = not path.is_dir() and not _is_archive(path.name)
+    alone = not path.is_dir() and not is_archive(path.name)
     found: list[PackedFile] = []
     left = LARGEST
     for each, folder in _paths(path):

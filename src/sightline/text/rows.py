@@ -12,16 +12,21 @@ def check_texts(texts: Sequence[object], where: str = "row") -> None:
             raise InputError(f"{where} {row} is {type(text).__name__} {text!r:.40}, not text; give each row as a str")
 
 
+def no_unicode(where: str, error: UnicodeEncodeError) -> InputError:
+    """The error for a str that holds half a surrogate pair, the one kind that is not text."""
+    return InputError(
+        f"{where} is not valid Unicode at character {error.start + 1} ({error.reason}); decode the file with its right"
+        " encoding, or with errors='replace'"
+    )
+
+
 def check_unicode(rows: Iterable[str | tuple[str, str]]) -> None:
-    """`InputError` for the first row that holds half a surrogate pair, the one kind of str that is not text."""
+    """`InputError` for the first row that is not valid Unicode."""
     for row, text in enumerate(rows, start=1):
         try:
             "".join(text).encode()
         except UnicodeEncodeError as error:
-            raise InputError(
-                f"row {row} is not valid Unicode at character {error.start} ({error.reason}); "
-                "decode the file with its right encoding, or with errors='replace'"
-            ) from None
+            raise no_unicode(f"row {row}", error) from None
 
 
 def _as_list(texts: str | Iterable[str], name: str) -> list[str]:
