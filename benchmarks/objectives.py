@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / "docs" / "results"
 PIECE = 1000  # words of a document, and what is left of its last paragraph
 PAIRS = 200  # of each of BLiMP's paradigms
-LABELLED = 1000  # rows of AG News
+LABELLED = {"train": 1000, "test": 2000}  # rows of AG News
 ROWS, STEPS = 32, 500
 PASSES = 8  # over the labelled rows: after 4 what was taught before is still hard to move
 UNTAUGHT = "modernbert-untaught"  # the same network and tokenizer, with random weights
@@ -149,8 +149,8 @@ def agnews(data: Path, work: Path) -> None:
     folder = work / "agnews"
     folder.mkdir(exist_ok=True)
     parts = DATASETS["agnews"].read(data)
-    parts["train"] = random.Random(0).sample(parts["train"], LABELLED)
-    for part, rows in parts.items():
+    for part, count in LABELLED.items():
+        rows = random.Random(0).sample(parts[part], count)
         with (folder / f"{part}.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("text", "label"), *rows])
 

@@ -164,8 +164,10 @@ def _small(whole: dict[str, Any], compared: dict[str, Any]) -> list[str]:
         f" {first['steps']} updates, {first['tokens'] / 1e6:.1f} million tokens, one seed. Bits per byte: of the"
         " validation part, where an objective gives a text a likelihood. BLiMP: the first"
         f" {whole['pairs']} pairs of each of the 67 paradigms, by log-likelihood looking back, by pseudo-log-likelihood"
-        " looking around. AG News: fine-tuned on 1,000 rows by `sightline compare`, 3 seeds, equal tuning, 7,600 test"
-        f" rows; of a hybrid's two masks the better on dev. Machine: {whole['protocol']['machine']}.",
+        " looking around. AG News: fine-tuned on 1,000 rows by `sightline compare`, 3 seeds, equal tuning,"
+        f" {compared['data']['rows']['test']:,} test rows; of a hybrid's two masks the better on dev."
+        f" Machine: {whole['protocol']['machine']}, which did other work meanwhile, more for some than for others: the"
+        " seconds say how long it was, and not who is faster.",
         "",
         *_small_table(whole, compared),
         "",
