@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from sightline.core.files import write_error
 from sightline.errors import CheckpointError, ConfigError
@@ -32,23 +34,38 @@ def alone(folder: Path, doing: str, *, lock: str = LOCK) -> Iterator[None]:
     if sys.platform == "win32":  # which has no such locks
         yield
         return
-    import fcntl
-
     path = folder / lock
     try:
-        file = path.open("w")
+        file = _locked(path)
+    except BlockingIOError:
+        raise ConfigError(
+            f"another process is {doing} in {folder}; wait for it, stop it, or choose another --out (out=…)"
+        ) from None
     except OSError as error:
         raise write_error(path, error) from error
     with file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                f"another process is {doing} in {folder}; wait for it, stop it, or choose another --out (out=…)"
-            ) from None
-        except OSError:
-            pass  # a file system without locks, such as some networks' ones
-        try:
             yield
         finally:
             path.unlink(missing_ok=True)
+
+
+def _locked(path: Path) -> IO[str]:
+    """The file, locked. BlockingIOError where another process has it, OSError where it cannot be written."""
+    import fcntl  # which Windows lacks
+
+    while True:
+        file = path.open("w")
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise
+        except OSError:
+            return file  # a file system without locks, such as some networks' ones
+        try:
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        file.close()  # whoever had it left, and took it away, between its opening and its locking here
