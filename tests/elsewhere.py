@@ -36,7 +36,7 @@ class Far(Tensor):
 
     @staticmethod
     def __new__(cls, inner: Tensor) -> "Far":
-        made = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]  # its stubs lack it
             cls,
             inner.shape,
             strides=inner.stride(),

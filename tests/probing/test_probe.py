@@ -313,7 +313,7 @@ def test_a_backward_pass_that_fails_is_a_note() -> None:
             return x.clone()
 
         @staticmethod
-        def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]  # theirs takes any number of gradients
             raise KeyError("kernel")
 
     class Closed(subjects.Averaging):

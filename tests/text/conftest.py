@@ -1,11 +1,14 @@
-"""Small tokenizers learned on the spot, their files in every layout, and the comparison with transformers."""
+"""Small tokenizers learned on the spot, their files in every layout, the comparison with transformers, and a hub."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import huggingface_hub
 import pytest
+from huggingface_hub import constants
 
+from hub_server import HubServer
 from sightline.text.learn import learn_tokenizer
 from sightline.text.tokenizer import Tokenizer
 
@@ -124,3 +127,21 @@ def assert_same() -> Callable[..., None]:
             assert ours.encode(text, add_special_tokens=False) == theirs.encode(text, add_special_tokens=False)
 
     return check
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A hub that this process uses, with an empty cache."""
+    with HubServer() as server:
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+            monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        huggingface_hub.close_session()
+        yield server
+        huggingface_hub.close_session()

@@ -15,7 +15,6 @@ from sightline.tasks.prepare_config import PrepareConfig
 from sightline.text.corpus import open_corpus
 from sightline.text.hub_stream import is_stream, settle, streamed_documents
 from sightline.text.raw import Bad
-from text.test_hub_tables import hub  # noqa: F401  # the fixture
 
 ADDRESS = "hf://datasets/somebody/texts"
 TEXTS = [f"document number {number} of the stream" for number in range(40)]
@@ -61,7 +60,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> Library:
 
 
 @pytest.fixture
-def commit(hub: HubServer) -> str:  # noqa: F811  # the fixture
+def commit(hub: HubServer) -> str:
     return hub.commit("somebody/texts", {"README.md": b"a data set"})
 
 
@@ -76,7 +75,7 @@ def test_what_is_an_address_of_a_whole_data_set() -> None:
 
 
 @pytest.mark.parametrize("revision", ["~parquet", "refs%2Fconvert%2Fparquet"])
-def test_a_revision_is_spelled_as_for_a_file(revision: str, library: Library, hub: HubServer) -> None:  # noqa: F811
+def test_a_revision_is_spelled_as_for_a_file(revision: str, library: Library, hub: HubServer) -> None:
     commit = hub.commit("somebody/texts", {"README.md": b"converted"}, branch="refs/convert/parquet")
     assert settle(f"{ADDRESS}@{revision}", subset=None, split="train").commit == commit
 
@@ -93,7 +92,7 @@ def test_a_stream_becomes_a_corpus(library: Library, commit: str, tmp_path: Path
 def test_a_stream_that_breaks_off_goes_on_there(
     library: Library,
     commit: str,
-    hub: HubServer,  # noqa: F811  # the fixture
+    hub: HubServer,
     tmp_path: Path,
 ) -> None:
     run(tmp_path / "whole")

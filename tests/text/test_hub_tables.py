@@ -1,10 +1,7 @@
 """Labelled rows on a hub of our own on 127.0.0.1, which the real huggingface_hub talks to."""
 
 import io
-from collections.abc import Iterator
-from pathlib import Path
 
-import huggingface_hub
 import polars
 import pytest
 from huggingface_hub import constants
@@ -15,24 +12,6 @@ from sightline.text.labelled import read_examples
 
 CSV = "text,label\n" + "".join(f"good {row},yes\nbad {row},no\n" for row in range(20))
 SECRET = "hf_verysecret"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A hub that this process uses, with an empty cache."""
-    with HubServer() as server:
-        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        for variable in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-            monkeypatch.delenv(variable, raising=False)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        huggingface_hub.close_session()
-        yield server
-        huggingface_hub.close_session()
 
 
 def error_of(address: str) -> str:
