@@ -295,6 +295,7 @@ def test_no_connection_and_no_copy_is_said_plainly(hub: HubServer, monkeypatch: 
         message = error_of(lambda revision=revision: locate("owner/name", revision=revision))
         assert f"cannot reach {hub.url}" in message and "HF_ENDPOINT" in message
         assert "did you mean" not in message
+    assert "did you mean" not in error_of(lambda: locate("gpt2"))  # that is its name
     saved_model(Path("models/reviews"))
     assert "did you mean 'models/reviews'?" in error_of(lambda: locate("models/revews"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

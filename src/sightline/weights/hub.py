@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from sightline.errors import NotFoundError
+from sightline.phrases import and_more
 
 # All that a model's folder may hold of its tokenizer.
 TOKENIZER_FILES = (
@@ -102,14 +103,12 @@ def _missing_folder(path: Path) -> NotFoundError:
 
 
 def _similar(name: str, known: Sequence[str]) -> str:
-    """The hint for a name that is neither a folder nor on the hub: models of the hub and folders beside it."""
+    """The hint for a name that was not found: models of the hub and folders beside it. None for one that is known:
+    that was not misspelled."""
+    if name in (*known, *WELL_KNOWN):
+        return ""
     parent = Path(name).parent
-    candidates = [*known, *WELL_KNOWN, *(str(parent / folder) for folder in _folders_in(parent))]
-    return _nearest(name, [candidate for candidate in candidates if candidate != name])
-
-
-def _listed(names: Sequence[str]) -> str:
-    return (", ".join(names[:8]) or "nothing") + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return _nearest(name, [*known, *WELL_KNOWN, *(str(parent / folder) for folder in _folders_in(parent))])
 
 
 def _is_model(folder: Path) -> bool:
@@ -126,7 +125,8 @@ def _no_model(folder: Path) -> NotFoundError:
     if inside:
         return NotFoundError(f"{folder} is no model, it has no config.json; did you mean {str(inside[-1])!r}?")
     return NotFoundError(
-        f"{folder} is no model: it has no config.json; it holds {_listed(names)}; give the folder of a model"
+        f"{folder} is no model: it has no config.json; it holds {and_more(names) or 'nothing'}; give the folder of a"
+        " model"
     )
 
 
@@ -241,7 +241,7 @@ def _no_hub_model(name: str, folder: Path) -> NotFoundError:
     except CachedRepoTreeNotFoundError:
         return _partly_cached(name)
     return NotFoundError(
-        f"{name!r} at {_host()} is no model that is read here: no config.json; it holds {_listed(names)}"
+        f"{name!r} at {_host()} is no model that is read here: no config.json; it holds {and_more(names) or 'nothing'}"
     )
 
 
