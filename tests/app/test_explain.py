@@ -56,7 +56,7 @@ WRONG = [
     (["--against", "padding=top"], "left, right"),
     (["--against", "text=a", "--against", "ids=1"], "give one of them"),
     (["--against", "kernel=none"], "reference, sdpa"),
-    (["--against", "batch=2", "--at", "99"], "at=99 is no token"),
+    (["--against", "batch=2", "--at", "99"], "--at 99 is no token"),
     (["--against", "ids=x"], "are no token ids"),
     (["--ids", "5,6", "--against", "mode=train"], "leave one out"),
     ([], "nothing differs; say how"),

@@ -76,7 +76,7 @@ def test_wrong_use_is_one_line(models: dict[str, str], tmp_path: Path, capsys: p
     for asked, said in (
         (["look", models["gpt2"], "a b " * 40], "at most 24"),
         (["look", models["gpt2"], "soup", "--top-k", "0"], "--top-k"),
-        (["look", models["gpt2"], "soup", "--seed", "-1"], "seed=-1"),
+        (["look", models["gpt2"], "soup", "--seed", "-1"], "--seed -1"),
         (["look", models["gpt2"], "soup", "--ids", "5"], "leave one out"),
         (["look", models["gpt2"], "--ids", "5,x"], "are no token ids"),
         (["look", "looked_at_no_more:make", "soup"], "Python finds no module"),
@@ -84,4 +84,4 @@ def test_wrong_use_is_one_line(models: dict[str, str], tmp_path: Path, capsys: p
     ):
         assert main(asked) == 2
         (line,) = capsys.readouterr().err.splitlines()
-        assert said.replace("--top-k", "top_k") in line
+        assert said in line

@@ -200,13 +200,13 @@ def test_a_log_is_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
     ("words", "says"),
     [
         (["--set", "run.stepz=3"], "there is no field run.stepz: did you mean 'steps'?"),
-        (["--minutes", "-1"], "run: minutes=-1.0 must be more than 0"),
+        (["--minutes", "-1"], "run: --minutes -1.0 must be more than 0"),
         (["--corpus", "nowhere"], "nowhere holds no corpus"),
         (["--set", "corpus.files=[]"], "corpus.files is []"),
         (["--set", 'corpus.files=["absent.txt"]'], "absent.txt"),
         (["--set", "model.family=gtp2"], "did you mean 'gpt2'"),
         (["--set", "batches.tokens=5000"], "too few for a row of 5000"),
-        (["--device", "nonsense"], "'nonsense' cannot be used here"),
+        (["--device", "nonsense"], "--device nonsense cannot be used here"),
     ],
 )
 def test_what_cannot_be_is_one_line(

@@ -66,16 +66,16 @@ def make():
     found = json.loads(capsys.readouterr().out)
     assert {(pair["output"], pair["input"]) for pair in found["leaks"]} == {(i, j) for j in range(4) for i in range(j)}
     assert main(given) == 2
-    assert "pass vocabulary" in capsys.readouterr().err
+    assert "pass --vocabulary" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
         (["--expect", "casual"], "did you mean causal"),
-        (["--method", "guess"], "method='guess'"),
-        (["--past", "99"], "past=99"),
-        (["--state", "dream"], "state='dream'"),
+        (["--method", "guess"], "--method guess"),
+        (["--past", "99"], "--past 99"),
+        (["--state", "dream"], "--state dream"),
         (["--ids", "1,2"], "leave one out"),
     ],
 )

@@ -121,7 +121,7 @@ WRONG = [
     (["{gpt2}", "a soup", "--bos", "[BOS]"], "not a token"),
     (["{bert}", "a soup", "--within-word", "r2l"], "choose one of l2r, original, whole"),
     (["{gpt2}", "a soup", "--column", "text"], "there is no file a soup"),
-    (["{gpt2}", "a soup", "--stride", "99"], "--stride is 99"),
+    (["{gpt2}", "a soup", "--stride", "99"], "--stride 99 cannot be"),
 ]
 
 

@@ -377,9 +377,9 @@ def test_a_folder_that_cannot_be_made_is_named_before_any_learning(tmp_path: Pat
     ("settings", "words"),
     [
         ({"budget": 0.0}, "budget"),
-        ({"passes": 0}, "passes is 0"),
-        ({"seeds": 0}, "seeds is 0"),
-        ({"most": 0}, "rows is 0"),
+        ({"passes": 0}, "passes=0 must"),
+        ({"seeds": 0}, "seeds=0 must"),
+        ({"most": 0}, "rows=0 must"),
         ({"size": "huge"}, "no size 'huge'"),
         ({"seed": -1}, "seed is -1"),
     ],

@@ -94,7 +94,7 @@ def test_integers_are_classes_and_fractions_are_numbers(tmp_path: Path, model: s
     found, other = found_in(stars, "tfidf", model), found_in(lengths, "majority", "tfidf", model, f"{model}#frozen")
     assert (found["data"]["kind"], found["data"]["labels"]) == ("classes", ["1", "5"])
     assert (other["data"]["kind"], other["data"]["labels"]) == ("numbers", None)
-    assert any("unless --kind" in each for each in found["assumed"])
+    assert any("unless kind='numbers'" in each for each in found["assumed"])
     assert all(len(each["scatter"]) == other["data"]["rows"]["test"] for each in other["contenders"])
 
 

@@ -260,17 +260,21 @@ WRONG: list[tuple[type[SightlineError], str, Callable[[Model], object]]] = [
     (InputError, "row 2 is int 3, not text", lambda m: embed(m, ["a", 3])),  # type: ignore[list-item]
     (InputError, "row 2 is NoneType None, not text", lambda m: embed(m, ["a", None])),  # type: ignore[list-item]
     (InputError, "row 2 is not valid Unicode at character 3", lambda m: embed(m, ["a", "ab\ud800"])),
-    (InputError, r"max_length=…\) is 0; choose 1 to 300", lambda m: embed(m, ["a"], max_length=0)),
-    (InputError, r"max_length=…\) is 301; choose 1 to 300", lambda m: embed(m, ["a"], max_length=301)),
-    (InputError, "stride is 0; windows hold .* choose 1 to", lambda m: embed(m, [LONG], max_length=20, stride=0)),
-    (InputError, "stride is 21; windows hold", lambda m: embed(m, [LONG], max_length=20, stride=21)),
+    (InputError, "max_length=0 cannot be; choose 1 to 300", lambda m: embed(m, ["a"], max_length=0)),
+    (InputError, "max_length=301 cannot be; choose 1 to 300", lambda m: embed(m, ["a"], max_length=301)),
+    (
+        InputError,
+        "stride=0 cannot be; windows hold .* choose 1 to",
+        lambda m: embed(m, [LONG], max_length=20, stride=0),
+    ),
+    (InputError, "stride=21 cannot be; windows hold", lambda m: embed(m, [LONG], max_length=20, stride=21)),
     (
         ConfigError,
         "choose cut, windows, error",
         lambda m: embed(m, ["a"], long="short"),
     ),  # type: ignore[arg-type]
-    (ConfigError, "batch_tokens is 0", lambda m: embed(m, ["a"], batch_tokens=0)),
-    (ConfigError, "pooling is 'sum'", lambda m: embed(m, ["a"], pooling="sum")),
+    (ConfigError, "batch_tokens=0 counts", lambda m: embed(m, ["a"], batch_tokens=0)),
+    (ConfigError, "pooling='sum' is none", lambda m: embed(m, ["a"], pooling="sum")),
 ]
 
 

@@ -326,7 +326,7 @@ def test_a_hybrid_is_told_how_it_has_a_perplexity(tmp_path: Path) -> None:
     path, hybrid = tmp_path / "test.txt", bert()
     path.write_text("the cat sat on the mat\n")
     hybrid.trained_masks, hybrid.shifted = (Bidirectional(), Causal()), True
-    with pytest.raises(UnsupportedError, match="ask this one with --method causal"):
+    with pytest.raises(UnsupportedError, match="ask this one with method='causal'"):
         evaluate(hybrid, "wikitext", path)
     assert evaluate(hybrid, "wikitext", path, method="causal").summary
 

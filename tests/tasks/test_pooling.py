@@ -76,5 +76,5 @@ def test_a_mask_that_reads_more_than_places_is_refused() -> None:
 
 
 def test_there_is_no_other_pooling() -> None:
-    with pytest.raises(ConfigError, match="pooling is 'min'; choose one of mean, cls, last, max"):
+    with pytest.raises(ConfigError, match="pooling='min' is none; choose one of mean, cls, last, max"):
         check_pooling("min", Bidirectional(), 100)

@@ -120,11 +120,11 @@ def test_what_is_assumed_about_text_files_is_said(tmp_path: Path) -> None:
         one.write_text(text)
         preparation = Preparation([one], tmp_path / "out")
         assert preparation.parting == parting
-        assert preparation.assumed == (f"A document of {one} is {word}; --documents (documents=…) says otherwise.",)
+        assert preparation.assumed == (f"A document of {one} is {word}; documents=… says otherwise.",)
     preparation = Preparation([one, two], tmp_path / "out")
     assert (preparation.parting, *preparation.assumed) == (
         "files",
-        "Each text file is one document; --documents (documents=…) says otherwise.",
+        "Each text file is one document; documents=… says otherwise.",
     )
     asked = Preparation([one], tmp_path / "out", PrepareConfig(documents="files"))
     assert (asked.parting, asked.assumed) == ("files", ())
@@ -245,7 +245,7 @@ def test_what_cannot_be_read_is_named_and_left_out_when_asked(tmp_path: Path) ->
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "one"}\n{"text": \n"two"\n{"text": 3}\n"four"\n')
     config = {"vocabulary": 300, "valid": 0.0}
-    with pytest.raises(InputError, match=r"row 2 of .*rows.jsonl is not JSON .*; or leave out .* with --skip-bad"):
+    with pytest.raises(InputError, match=r"row 2 of .*rows.jsonl is not JSON .*; or leave out .* with skip_bad=True"):
         run([path], tmp_path / "out", **config)
     corpus = run([path], tmp_path / "out", **config, skip_bad=True)  # and goes on there
     assert texts_of(corpus, "train") == ["one", "two", "four"]
@@ -260,19 +260,19 @@ def test_what_cannot_be_read_is_named_and_left_out_when_asked(tmp_path: Path) ->
     ("settings", "error", "says"),
     [
         ({"valid": 1.0}, ConfigError, "valid=1.0 must be a number from 0 up to, not including, 1"),
-        ({"kind": "unigram"}, ConfigError, r"--kind \(kind=…\) is 'unigram'; it must be one of wordpiece,"),
+        ({"kind": "unigram"}, ConfigError, "kind='unigram' must be one of wordpiece,"),
         (
             {"documents": "pages"},
             ConfigError,
-            "is 'pages'; it must be one of files, blank-lines, lines, endoftext, auto",
+            "='pages' must be one of files, blank-lines, lines, endoftext, auto",
         ),
         ({"vocabulary": 0}, ConfigError, "vocabulary=0 must be a whole number"),
-        ({"split": "test"}, InputError, r"only a data set on the hub takes --split \(split=…\): give"),
-        ({"licences": ("a", "b")}, InputError, "there are 2 licences and 1 sources; give --licence"),
+        ({"split": "test"}, InputError, r"only a data set on the hub takes split=…: give"),
+        ({"licences": ("a", "b")}, InputError, "there are 2 licences and 1 sources; give licences=…"),
         (
             {"documents": "files"},
             InputError,
-            r"of all documents \(1\) none is there to judge by, with --valid .*0.1; give another",
+            r"of all documents \(1\) none is there to judge by, with valid=0.1; give another",
         ),
         ({"vocabulary": 20}, ConfigError, "ask for at least"),
         ({"tokenizer": Path("nowhere")}, NotFoundError, "no folder nowhere"),
@@ -307,17 +307,17 @@ def test_why_there_is_nothing_to_learn_a_tokenizer_from(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"no document in '.*gz': what cannot be read was left out: .* is cut off"):
             run([cut], out, skip_bad=True)
     one = write(tmp_path / "one.txt", ["one text"])
-    with pytest.raises(InputError, match=r"of all documents \(1\) none is there to train on, with --valid .*0.99"):
+    with pytest.raises(InputError, match=r"of all documents \(1\) none is there to train on, with valid=0.99"):
         run([one], out, documents="files", valid=0.99)
     large = write(tmp_path / "large.txt", ["a word " * 200_000])
-    with pytest.raises(InputError, match=r"each document is larger .*; raise --sample-mib"):
+    with pytest.raises(InputError, match=r"each document is larger .*; raise sample_mib=…"):
         run([large], out, documents="files", sample_mib=1, valid=0.0)
     assert len(run([write(tmp_path / "some.txt", sentences(30))], out, documents="lines").valid)
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     one = write(tmp_path / "one.txt", sentences(30))
-    with pytest.raises(ConfigError, match=r"holds 'one.txt' and no corpus; name a new folder with --out"):
+    with pytest.raises(ConfigError, match=r"holds 'one.txt' and no corpus; name a new folder with out=…"):
         run([one], tmp_path)
     with pytest.raises(CheckpointError, match=r"cannot write .*one.txt"):
         run([one], one)

@@ -169,7 +169,7 @@ NOT_OBVIOUS: list[tuple[dict[str, list[Any]], dict[str, Any], str]] = [
     (
         {"text": TEXTS, "class": LABELS, "target": LABELS},
         {},
-        "which one holds the labels. 'class', 'target' may each hold them; name it with --label",
+        "which one holds the labels. 'class', 'target' may each hold them; name it with label=…",
     ),
     (
         {"text": TEXTS, "a": LABELS, "b": LABELS},
@@ -199,13 +199,13 @@ NOT_OBVIOUS: list[tuple[dict[str, list[Any]], dict[str, Any], str]] = [
     ({"text": TEXTS, "answer_id": LABELS}, {}, "which one holds the labels. none is obvious"),
     ({"n": [1, 2, 3, 4, 5, 6], "label": LABELS}, {}, "which one holds the texts. none is obvious"),
     ({"text": TEXTS}, {}, "has only the column 'text'; labelled rows need one column of texts and one"),
-    ({"text": TEXTS, "label": LABELS}, {"text": ["txt"]}, "no column 'txt' .for --text.: did you mean 'text'"),
+    ({"text": TEXTS, "label": LABELS}, {"text": ["txt"]}, "no column 'txt' .for text=….: did you mean 'text'"),
     ({"text": TEXTS, "label": LABELS}, {"label": "stars"}, "no column 'stars' .*its columns are 'text', 'label'"),
     ({"text": TEXTS, "label": LABELS}, {"text": ["text"], "label": "text"}, "cannot hold both texts and labels"),
     ({"text": TEXTS, "label": LABELS}, {"text": ["text", "text"]}, "in one column, or in two for pairs"),
     ({"text": TEXTS, "label": LABELS}, {"text": []}, "in one column, or in two for pairs"),
-    ({"text": TEXTS, "label": LABELS}, {"kind": "class"}, "kind is 'class'; labels are 'classes' or 'numbers'"),
-    ({"text": TEXTS, "label": LABELS}, {"most": 0}, "most is 0; give at least 1 row"),
+    ({"text": TEXTS, "label": LABELS}, {"kind": "class"}, "kind='class' is none; labels are 'classes' or 'numbers'"),
+    ({"text": TEXTS, "label": LABELS}, {"most": 0}, "most=0 cannot be; give at least 1 row"),
 ]
 
 
@@ -393,7 +393,7 @@ def test_without_a_header(tmp_path: Path) -> None:
     path.write_text("".join(f'{label}\t"{text}\n' for text, label in zip(TEXTS, LABELS, strict=True)), encoding="utf-8")
     message = error_of(path)
     assert "looks like data, not like names of columns ('x')" in message
-    assert "--no-header (header=False)" in message
+    assert "header=False" in message
     table = read_examples(path, header=False)
     assert (table.text_columns, table.label_column) == (("column2",), "column1")
     assert table.examples.texts == ['"' + text for text in TEXTS]
@@ -402,7 +402,7 @@ def test_without_a_header(tmp_path: Path) -> None:
 
 def test_names_that_are_said_to_be_data(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", {"id": list("abcdef"), "Text": TEXTS, "label": LABELS})
-    assert "has names of columns, 'id', 'Text', 'label'; leave out --no-header" in error_of(path, header=False)
+    assert "has names of columns, 'id', 'Text', 'label'; leave out header=False" in error_of(path, header=False)
 
 
 @pytest.mark.parametrize(
@@ -427,7 +427,7 @@ JSON: list[tuple[list[Any], str]] = [
     ([{"text": "a", "label": 1}, {"text": "b"}], r"row 2 of .* has no 'label', it has 'text'; give every row the same"),
     ([{"text": "a", "label": 1}, {"label": 2}], "row 2 of .* has no 'text', it has 'label'"),
     ([{"text": "a", "label": 1}, "b"], "row 2 of .* is a text without a label"),
-    ([{"text": 7, "label": 1}], r"row 1 of .* has int 7 where a text belongs; name another column with --text"),
+    ([{"text": 7, "label": 1}], r"row 1 of .* has int 7 where a text belongs; name another column with text=…"),
     (
         [{"text": "a", "label": ["x", "y"]}],
         r"row 1 of .* has the label \['x', 'y'\]; a label is one text or one number",
@@ -690,7 +690,7 @@ def test_published_tables_without_a_header(
     labels: tuple[str, ...],
 ) -> None:
     path = unpacked(data_folder, name, tmp_path)
-    assert "--no-header" in error_of(path)
+    assert "header=False" in error_of(path)
     table = read_examples(path, header=False, **options)
     assert (table.text_columns, table.label_column, table.read) == (text, label, rows)
     assert table.examples.labels == labels

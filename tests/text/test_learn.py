@@ -79,9 +79,9 @@ def test_every_character_of_the_texts_has_a_piece(wordpiece: Tokenizer) -> None:
         ([], {}, InputError, "every row is empty"),
         (["", "  "], {}, InputError, "every row is empty"),
         (["a", 3], {}, InputError, "row 2 is int 3"),
-        (["abc"], {"vocabulary": 6}, ConfigError, r"vocabulary is 6, .* ask for at least 10"),
+        (["abc"], {"vocabulary": 6}, ConfigError, r"vocabulary=6 is too few: .* ask for at least 10"),
         (["abc"], {"kind": "bytelevel-bpe", "vocabulary": 256}, ConfigError, "at least 257"),
-        (["abc"], {"kind": "unigram"}, ConfigError, "kind is 'unigram'; choose"),
+        (["abc"], {"kind": "unigram"}, ConfigError, "kind='unigram' is none; choose"),
     ],
 )
 def test_too_little_to_learn_from(

@@ -63,7 +63,7 @@ def test_what_is_too_long_is_left_out_and_reading_goes_on(text: Path, monkeypatc
     long = "x" * (2**20 + 5)
     assert read(text, "x" * 2**20) == ["x" * 2**20]
     (whole,) = read(text, long)
-    assert "has more than 1 MiB, too many for one document; say what else parts documents with --documents" in whole[0]
+    assert "has more than 1 MiB, too many for one document; say what else parts documents with documents=…" in whole[0]
     one, line, two = read(text, f"one\n{long}\ntwo\n", parting="lines")
     assert (one, two) == ("one\n", "two\n") and "line 2 of" in line[0]
     lines = "y" * 1000 + "\n"
@@ -100,9 +100,9 @@ def test_rows_of_jsonl(tmp_path: Path) -> None:
         assert why.startswith(says)
     assert read(path, '{"id": "1", "body": "one"}\n{"id": "2", "body": "two"}', column="body") == ["one", "two"]
     (quoted,) = read(path, '"one"', column="body")
-    assert quoted[0] == f"row 1 of {path} is a text, without a column 'body'; leave out --column (column=…)"
+    assert quoted[0] == f"row 1 of {path} is a text, without a column 'body'; leave out column=…"
     (which,) = read(path, '{"id": "1", "body": "one"}')
-    assert which[0].endswith("has the columns 'id', 'body'; say which one holds the texts with --column (column=…)")
+    assert which[0].endswith("has the columns 'id', 'body'; say which one holds the texts with column=…")
 
 
 def test_tables(tmp_path: Path) -> None:

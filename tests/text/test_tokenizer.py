@@ -68,7 +68,7 @@ def test_a_row_is_the_same_alone_and_in_any_batch(wordpiece: Tokenizer) -> None:
         (["a"], ["\ud83d"], {}, "row 1 is not valid Unicode"),
         (["a", "a b c d e"], None, {"max_length": 5}, "row 2 has 7 tokens, more than max_length 5; pass truncation"),
         (["a b c"], None, {"max_length": 2, "truncation": True}, "no room for text beside 2 special"),
-        (["a"], None, {"max_length": 0}, "max_length is 0"),
+        (["a"], None, {"max_length": 0}, "max_length=0 counts tokens"),
         (["a"], None, {"truncation": True}, "pass max_length"),
         (["a"], None, {"padding_side": "both"}, "choose 'left' or 'right'"),
     ],

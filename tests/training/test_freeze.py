@@ -62,7 +62,7 @@ def test_a_later_training_thaws() -> None:
 
 
 def test_more_blocks_than_there_are() -> None:
-    with pytest.raises(ConfigError, match=r"--freeze \(frozen_layers=…\) is 3, .* 2 blocks"):
+    with pytest.raises(ConfigError, match=r"frozen_layers=3 is too many: .* 2 blocks"):
         Training(small(), Classify(), TrainingConfig(learning_rate=0.1, frozen_layers=3))
 
 

@@ -71,7 +71,7 @@ def test_changes(tmp_path: Path) -> None:
         ("training.learnin_rate=1", r"no field training\.learnin_rate: did you mean 'learning_rate'\?"),
         ("training.learning_rate=fast", r"training\.learning_rate is 'fast'; it must be a number"),
         ("training.learning_rate=-1", r"training: .*more than 0"),
-        ("training.learning_rate=0", r"training: learning_rate is 0\.0; it must be more than 0"),
+        ("training.learning_rate=0", r"training: learning_rate=0\.0 must be more than 0"),
         ("training.optimizer=sgd", r"training\.optimizer is 'sgd'; it must be one of adamw, muon"),
         ("training.betas=[0.9]", r"training\.betas is \[0\.9\]; it must be a list of 2, each a number"),
         ("training.betas=['a','b']", r"training\.betas is \['a', 'b'\]; it must be a list of 2, each a number"),

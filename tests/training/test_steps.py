@@ -133,7 +133,7 @@ def test_what_cannot_be_read_is_refused() -> None:
     with pytest.raises(InputError, match=r"row 2 .*no token"):
         LabelledSteps([*rows(1), Row(ids=[], types=None, front=0, back=0, new=0)], [0, 1], **ok)
     for name in ("batch_rows", "passes", "batch_tokens"):
-        with pytest.raises(ConfigError, match=f"{name} is 0"):
+        with pytest.raises(ConfigError, match=f"{name}=0 "):
             LabelledSteps(rows(24), [0] * 24, **{**ok, name: 0})
     with pytest.raises(IndexError):
         labelled()[6]

@@ -96,6 +96,6 @@ def board(comparison: Comparison) -> Iterator[Callable[[Event], Any]]:
         def show(event: Event) -> None:
             state.take(event)
             if event.what in PRINTED:
-                live.console.print(talk.without_python(_line(event)), highlight=False, markup=False)
+                live.console.print(talk.for_command_line(_line(event)), highlight=False, markup=False)
 
         yield show

@@ -65,11 +65,13 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    verbs = context.command.commands  # type: ignore[attr-defined]  # of a group
+    talk.speak_for(verbs[context.invoked_subcommand])
 
 
 def _leave_stdout() -> None:

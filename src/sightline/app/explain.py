@@ -12,7 +12,10 @@ from sightline.app.options import AnyModel, Device, Ids, Json, Revision, Text, V
 from sightline.errors import ConfigError
 
 OTHERS = ("text", "ids", "checkpoint")  # what b may have of its own beside settings
-SHOWN = "mode=train, text=…, padding=left:3, batch=4, cache=on, kernel=sdpa, dtype=bfloat16, mask=causal, checkpoint=…"
+SHOWN = (
+    "mode=train, text=TEXT, padding=left:3, batch=4, cache=on, kernel=sdpa, dtype=bfloat16, mask=causal,"
+    " checkpoint=NAME"
+)
 
 
 def _inputs(settings: dict[str, Any], otherwise: Any) -> Any:

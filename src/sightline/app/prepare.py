@@ -38,7 +38,9 @@ def prepare(
     subset: Annotated[str | None, Option(help="Of a data set on the hub.")] = None,
     split: Annotated[str, Option(help="Of a data set on the hub.")] = "train",
     valid: Annotated[float, Option(help="Share of the documents that is kept to judge by.")] = 0.02,
-    licence: Annotated[list[str] | None, Option(help="Of the text: once, or once for each of FILES.")] = None,
+    licences: Annotated[
+        list[str] | None, Option("--licence", help="Of the text: once, or once for each of FILES.")
+    ] = None,
     skip_bad: Annotated[bool, Option("--skip-bad", help="Leave out what cannot be read, and count it.")] = False,
     seed: Annotated[int, Option(help="Of the choice of documents to judge by.")] = 0,
     json: Json = False,
@@ -53,7 +55,7 @@ def prepare(
 
     Ctrl-C saves; the same command goes on there, also after a crash.
     """
-    asked = {name: value for name, value in locals().items() if name not in ("files", "out", "licence", "json")}
+    asked = {name: value for name, value in locals().items() if name not in ("files", "out", "licences", "json")}
     from sightline.app.preparing import prepare_corpus
 
-    prepare_corpus(files, out, {**asked, "licences": tuple(licence or ())}, json=json)
+    prepare_corpus(files, out, {**asked, "licences": tuple(licences or ())}, json=json)

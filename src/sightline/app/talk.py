@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -13,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-_FOR_PYTHON = re.compile(r"(--[\w-]+(?: \w+)?) \((?:\w+=(?:…|'\w+'|True|False|None)(?:, )?)+\)")
+# Not run.minutes=60 of a recipe, nor what somebody called a file or wrote in quotes.
+_ARGUMENT = re.compile(r"(?<![\w.'/\\-])(\w+)=(…|True|False|None|'[^']*'|-?(?:\d[\w.+-]*|inf|nan))")
+_options: dict[str, tuple[str, str]] = {}  # arguments of the verb that runs: how they are given, and switched off
 
 
 def answer(text: str) -> None:
@@ -43,14 +46,34 @@ def print_what_can_be_printed() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
-def without_python(text: str) -> str:
-    """The text without what callers from Python read beside an option: "--label (label=…)" becomes "--label"."""
-    return _FOR_PYTHON.sub(r"\1", text)
+def speak_for(verb: Any) -> None:
+    """From now on arguments go by the names of this verb's options; a command of typer's."""
+    _options.clear()
+    for each in verb.params:
+        if each.opts[0].startswith("--"):
+            _options[each.name] = (each.opts[0], *each.secondary_opts, "")[:2]
+
+
+def _option(found: re.Match[str]) -> str:
+    name, value = found.groups()
+    if name not in _options:
+        return found[0]
+    on, off = _options[name]
+    if value in ("True", "False"):
+        return on if value == "True" else off
+    said = {"…": "", "None": " 0"}  # no limit is None in Python, and 0 here
+    return on + said.get(value, " " + shlex.quote(value.strip("'")))
+
+
+def for_command_line(text: str) -> str:
+    """A message of the layers below, which know Python alone, in this verb's options: max_length=99 as --max-length 99,
+    label=… as --label, header=False as --no-header."""
+    return _ARGUMENT.sub(_option, text)
 
 
 def say(text: str) -> None:
     """A line for stderr."""
-    print(without_python(text), file=sys.stderr, flush=True)
+    print(for_command_line(text), file=sys.stderr, flush=True)
 
 
 @contextmanager

@@ -46,8 +46,8 @@ def tune(
     long: Annotated[str, Option(help="Longer texts: cut, windows (all of it is read, in parts), or error.")] = "cut",
     pooling: Annotated[str | None, Option(help="first, last or mean. Default: as suits family and mask.")] = None,
     mask: Annotated[str | None, Option(help="Look through another mask: 'causal', 'bidirectional'.")] = None,
-    freeze: Annotated[
-        str, Option(help="Freeze the embeddings and this many first layers; all: train the head alone.")
+    frozen_layers: Annotated[
+        str, Option("--freeze", help="Freeze the embeddings and this many first layers; all: train the head alone.")
     ] = "0",
     class_weights: Annotated[str | None, Option(help="balanced: rare classes weigh as much as common ones.")] = None,
     early_stopping: Annotated[

@@ -38,7 +38,7 @@ class Request:
     long: str = "cut"
     pooling: str | None = None
     mask: str | None = None
-    freeze: str = "0"
+    frozen_layers: str = "0"
     class_weights: str | None = None
     early_stopping: int | None = None
     evaluations: int = 1
@@ -68,7 +68,7 @@ class Request:
         words = ["sightline", "tune", self.model, self.rows, "--out", str(self.out)]
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            name = "--" + field.name.replace("_", "-")
+            name = "--freeze" if field.name == "frozen_layers" else "--" + field.name.replace("_", "-")
             if field.name in ("model", "rows", "out", "resume") or value == field.default:
                 continue
             words += ["--no-header"] if field.name == "header" else [name, str(value)]
@@ -83,7 +83,7 @@ class Request:
                 f"--size {self.size} is for new networks, such as new:gpt2; {self.base} has a size of its own: leave"
                 " --size out"
             )
-        freeze: Any = self.freeze
+        freeze: Any = self.frozen_layers
         if freeze != "all":
             if not freeze.isdecimal():
                 raise ConfigError(f"--freeze is {freeze!r}; give a number of layers, or all")
@@ -107,19 +107,17 @@ class Request:
 
 def check_same(request: Request, config: FinetuneConfig, record: Mapping[str, Any]) -> None:
     """ConfigError where the finished training of this record is not the one that is asked for."""
-    from sightline.training.config import named
-
     rows = {"train": request.rows, "dev": request.dev or request.rows, "test": request.test or request.rows}
     asked: dict[str, Any] = {"model": request.base, **{f"{part} rows": Path(rows[part]).name for part in rows}}
     made: dict[str, Any] = {
         "model": record.get("base"),
         **{f"{part} rows": name for part, name in record.get("files", {}).items()},
     }
-    asked |= {"size": request.new_size, **dataclasses.asdict(config)}
-    made |= {"size": record.get("size"), **record.get("config", {})}
-    changed = [name for name, value in asked.items() if made.get(name) != value and name != "checkpoint_every"]
+    asked |= {f"{name}=…": value for name, value in {"size": request.new_size, **dataclasses.asdict(config)}.items()}
+    made |= {f"{name}=…": value for name, value in {"size": record.get("size"), **record.get("config", {})}.items()}
+    changed = [name for name, value in asked.items() if made.get(name) != value and name != "checkpoint_every=…"]
     if changed:
         raise ConfigError(
-            f"{request.out} holds a finished training of another kind (not the same: {', '.join(map(named, changed))});"
+            f"{request.out} holds a finished training of another kind (not the same: {', '.join(changed)});"
             " name another folder with --out"
         )

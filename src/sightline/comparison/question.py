@@ -64,14 +64,14 @@ class Question:
     def __post_init__(self) -> None:
         if self.budget is not None and not 0 < self.budget < math.inf:
             raise ConfigError(
-                f"the budget is {self.budget} minutes; give more than 0, or no limit by --budget 0 (budget=None)"
+                f"budget={self.budget} must be a finite number of minutes, more than 0; no limit is budget=None"
             )
         if self.passes is not None and self.passes < 1:
-            raise ConfigError(f"passes is {self.passes}; the rows are read at least once")
+            raise ConfigError(f"passes={self.passes} must be 1 or more: the rows are read at least once")
         if self.seeds < 1:
-            raise ConfigError(f"seeds is {self.seeds}; at least 1, and 3 tell how much luck there is in training")
+            raise ConfigError(f"seeds={self.seeds} must be 1 or more; 3 tell how much luck there is in training")
         if self.most < 1:
-            raise ConfigError(f"rows is {self.most}; it is the most rows to read, 1 or more")
+            raise ConfigError(f"rows={self.most} must be 1 or more: it is the most rows to read")
         if not 0 <= self.seed < 2**31:
             raise ConfigError(f"the seed is {self.seed}; give a whole number from 0 to {2**31 - 1}")
         new = {one.source.family for one in parse_all(self.contenders) if isinstance(one.source, Fresh)}

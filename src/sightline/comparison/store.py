@@ -70,9 +70,9 @@ class Store:
     def check(folder: Path) -> None:
         """Raises ConfigError where the folder cannot be a comparison's: before hours of work, not after."""
         if folder.exists() and not folder.is_dir():
-            raise ConfigError(f"{folder} is a file; name a folder with --out (out=…)")
+            raise ConfigError(f"{folder} is a file; name a folder with out=…")
         if folder.is_dir() and not (folder / PLAN).is_file() and {path.name for path in folder.iterdir()} - {LOCK}:
-            raise ConfigError(f"{folder} is not empty and holds no comparison; name another folder with --out (out=…)")
+            raise ConfigError(f"{folder} is not empty and holds no comparison; name another folder with out=…")
 
     @classmethod
     def open(cls, folder: Path, fingerprint: dict[str, Any]) -> Store:
@@ -93,7 +93,7 @@ class Store:
         if changed or before.keys() != same.keys():
             raise ConfigError(
                 f"{folder} holds another comparison (not the same: {', '.join(changed) or 'its form'});"
-                " name another folder with --out (out=…), or remove that one"
+                " name another folder with out=…, or remove that one"
             )
         store = cls(folder, known)
         if joined:

@@ -25,7 +25,7 @@ _TOKENS: dict[str, Token] = {"first": "first", "last": "last"}
 def check_pooling(pooling: str, mask: Mask, positions: int) -> None:
     """Refuse what no head pools by (ConfigError), and what this mask makes meaningless (UnsupportedError)."""
     if pooling not in POOLINGS:
-        raise ConfigError(f"--pooling (pooling=…) is {pooling!r}; choose one of {', '.join(POOLINGS)}")
+        raise ConfigError(f"pooling={pooling!r} is none; choose one of {', '.join(POOLINGS)}")
     check_informed(pooling, _TOKENS, mask, positions)
 
 

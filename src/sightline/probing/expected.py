@@ -131,10 +131,7 @@ def expected(subject: Subject, scene: Scene, expect: Expect, layers: int | None 
     Raises InputError for a table of another shape, ConfigError for a text that is no mask and for layers of none.
     """
     if layers is not None and (layers < 1 or expect is None or isinstance(expect, Tensor)):
-        raise ConfigError(
-            f"--layers (layers=…) is {layers}; it says through how many layers the mask goes that --expect (expect=…)"
-            " names, 1 or more"
-        )
+        raise ConfigError(f"layers={layers} says through how many layers the mask goes that expect=… names, 1 or more")
     if expect is None:
         return declared(subject, scene)
     outputs = len(scene.asked)

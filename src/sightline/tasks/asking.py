@@ -158,7 +158,7 @@ class Asker:
         if numpy.isnan(found[:, 0]).any():
             raise UnsupportedError(
                 "the model's answers are no numbers: its weights are damaged, or too large for their type; try"
-                " --dtype float32 (dtype='float32')"
+                " dtype='float32'"
             )
         return found[where] if best else found[where, 0]
 

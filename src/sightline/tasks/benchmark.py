@@ -110,7 +110,7 @@ def _earlier(path: Path, results: Results) -> None:
     """Take over what an earlier start has finished; ConfigError where the file is of something else."""
     found = read_json(path)
     if found.get("format") != FORMAT or not isinstance(found.get("parts"), dict):
-        raise ConfigError(f"{path} holds no results of an evaluation; name another file with --out (out=…)")
+        raise ConfigError(f"{path} holds no results of an evaluation; name another file with out=…")
     before = {
         "benchmark": found.get("benchmark"),
         **(found["measured"] if isinstance(found.get("measured"), dict) else {}),
@@ -119,8 +119,7 @@ def _earlier(path: Path, results: Results) -> None:
     other = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if other:
         raise ConfigError(
-            f"{path} measured something else ({', '.join(other)} differ); name another file with --out (out=…), or"
-            " delete it"
+            f"{path} measured something else ({', '.join(other)} differ); name another file with out=…, or delete it"
         )
     results.parts, results.seconds = found["parts"], float(found.get("seconds", 0.0))
 
@@ -138,7 +137,7 @@ def work_through(
     if out is None:
         return _work_through(benchmark, measured, None, progress)
     if out.is_dir():
-        raise ConfigError(f"{out} is a folder; name a file in it with --out (out=…)")
+        raise ConfigError(f"{out} is a folder; name a file in it with out=…")
     with alone(out.parent, f"writing {out.name}", lock=f".{out.name}.lock"):
         return _work_through(benchmark, measured, out, progress)
 

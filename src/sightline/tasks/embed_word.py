@@ -47,7 +47,9 @@ def embed_word(model: Model, sentence: str, word: str, *, occurrence: int = 1, l
     with torch.no_grad():
         states = model(**encoding, hidden_states=True).hidden_states or ()
     if not -len(states) <= layer < len(states):
-        raise InputError(f"layer is {layer}; this model has 0 (before the first block) to {len(states) - 1}, or -1")
+        raise InputError(
+            f"layer={layer} is none; this model has 0 (before the first block) to {len(states) - 1}, or -1"
+        )
     vector = states[layer][0, pieces]  # (P, W)
     vector = (vector if vector.dtype == torch.float64 else vector.float()).mean(0)
     return vector.cpu().numpy()

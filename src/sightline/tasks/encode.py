@@ -56,7 +56,7 @@ class Encoded:
 def check_long(long: str) -> None:
     """ConfigError for what is no way with long texts."""
     if long not in get_args(Long):
-        raise ConfigError(f"--long (long=…) is {long!r}; where texts are too long, choose {', '.join(get_args(Long))}")
+        raise ConfigError(f"long={long!r} is none; where texts are too long, choose {', '.join(get_args(Long))}")
 
 
 def usual_length(model: Model) -> int:
@@ -72,7 +72,7 @@ def longest(model: Model, asked: int | None, stated: int | None = None) -> int:
         stated = stated or (None if model.tokenizer is None else model.tokenizer.max_length)
         return min(positions, stated or usual_length(model))
     if not 1 <= asked <= positions:
-        raise InputError(f"--max-length (max_length=…) is {asked}; choose 1 to {positions}, this model's positions")
+        raise InputError(f"max_length={asked} cannot be; choose 1 to {positions}, this model's positions")
     return asked
 
 
@@ -163,9 +163,7 @@ def encode(
     check_texts(texts, numbers)
     if pairs is not None:
         if long == "windows":
-            raise ConfigError(
-                "--long windows (long='windows') reads single texts; pairs of texts can only be cut: leave it out"
-            )
+            raise ConfigError("long='windows' reads single texts; pairs of texts can only be cut: leave it out")
         check_texts(pairs, numbers)
         rows, cut = _fit_pairs(tokenizer, texts, pairs, numbers, limit, long)
         return Encoded(rows=rows, owners=numpy.arange(len(rows)), long=cut)

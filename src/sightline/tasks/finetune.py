@@ -34,7 +34,6 @@ from sightline.tasks.ready import balanced, check_examples, fingerprint, own_mem
 from sightline.tasks.scale import Scale, fold_in
 from sightline.text.labelled import Examples
 from sightline.training.checkpoint import restore, save
-from sightline.training.config import named
 from sightline.training.fit import DivergedError, Progress, Training, fit
 from sightline.training.steps import LabelledSteps
 
@@ -103,7 +102,7 @@ class Finetuning:
     ) -> None:
         check_examples(model, train, dev)
         if train.labels is None and (config.class_weights is not None or config.label_smoothing):
-            of_classes = "label_smoothing" if config.class_weights is None else named("class_weights")
+            of_classes = "label_smoothing=…" if config.class_weights is None else "class_weights=…"
             raise ConfigError(f"{of_classes} is for classes, and the rows have numbers; leave it out")
         self.model, self.dev, self.config = model, dev, config
         self.folder = None if folder is None else Path(folder)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from sightline.errors import ConfigError
 from sightline.tasks.encode import Long, check_long
-from sightline.training.config import Precision, Schedule, TrainingConfig, named
+from sightline.training.config import Precision, Schedule, TrainingConfig
 
 _MAY_BE_LEFT_OUT = ("early_stopping", "max_length", "batch_tokens", "checkpoint_every")
 _COUNTS = ("passes", "batch_rows", "evaluations", *_MAY_BE_LEFT_OUT)
@@ -61,15 +61,11 @@ class FinetuneConfig:
         for name in _COUNTS:
             value = getattr(self, name)
             if not (value is None and name in _MAY_BE_LEFT_OUT) and (type(value) is not int or value < 1):
-                raise ConfigError(f"{named(name)} is {value!r}; it must be a whole number, 1 or more")
+                raise ConfigError(f"{name}={value!r} must be a whole number, 1 or more")
         if self.class_weights not in (None, "balanced"):
-            raise ConfigError(
-                f"{named('class_weights')} is {self.class_weights!r}; it must be 'balanced', or be left out"
-            )
+            raise ConfigError(f"class_weights={self.class_weights!r} must be 'balanced', or be left out")
         if not 0 <= self.label_smoothing < 1:
-            raise ConfigError(
-                f"label_smoothing is {self.label_smoothing!r}; it must be a share, 0 or more and less than 1"
-            )
+            raise ConfigError(f"label_smoothing={self.label_smoothing!r} must be a share, 0 or more and less than 1")
 
     def training(self) -> TrainingConfig:
         """What the training loop is told."""

@@ -28,7 +28,7 @@ def check_pooling(pooling: str, mask: Mask, positions: int) -> None:
     "cls" means nothing where the first token does not see the text, "last" where the last one does not.
     """
     if pooling not in POOLINGS:
-        raise ConfigError(f"pooling is {pooling!r}; choose one of {', '.join(POOLINGS)}")
+        raise ConfigError(f"pooling={pooling!r} is none; choose one of {', '.join(POOLINGS)}")
     check_informed(pooling, _OF_ONE_TOKEN, mask, positions)
 
 

@@ -32,8 +32,8 @@ from sightline.weights.alone import LOCK, alone
 from sightline.weights.files import write_json
 
 _LARGE = (
-    "each document is larger than what a tokenizer is to be learned from; raise --sample-mib (sample_mib=…), or part"
-    " the text into more documents with --documents (documents=…)"
+    "each document is larger than what a tokenizer is to be learned from; raise sample_mib=…, or part"
+    " the text into more documents with documents=…"
 )
 LEARNED = ("kind", "vocabulary", "lowercase", "sample_mib")  # settings of a tokenizer that is learned
 
@@ -79,9 +79,7 @@ class Preparation:
         except OSError as error:
             raise write_error(self.out, error) from error
         if held and not held & {MANIFEST, JOURNAL}:
-            raise ConfigError(
-                f"{self.out} holds {sorted(held)[0]!r} and no corpus; name a new folder with --out (out=…)"
-            )
+            raise ConfigError(f"{self.out} holds {sorted(held)[0]!r} and no corpus; name a new folder with out=…")
 
     def settings(self) -> dict[str, Any]:
         """What decides, beside the sources, what comes out."""
@@ -108,7 +106,7 @@ class Preparation:
             return
         raise CheckpointError(
             f"the corpus in {self.out} was begun with {was}, and now it is {there}; give the same, or name another"
-            " folder with --out (out=…)"
+            " folder with out=…"
         )
 
     def _check_finished(self) -> None:
@@ -119,7 +117,7 @@ class Preparation:
             if any(before.get(name) != value for name, value in source.facts().items()):
                 raise CheckpointError(
                     f"{source.name} has changed since the corpus in {self.out} was made of it; name another folder with"
-                    " --out (out=…)"
+                    " out=…"
                 )
         self.manifest = manifest
 
@@ -217,8 +215,8 @@ class Preparation:
             return f"there is no document in {_listed([source.name for source in self.sources])}: {why}"
         which = "to judge by" if train else "to train on"
         return (
-            f"of all documents ({count}) none is there {which}, with --valid (valid=…) {self.config.valid:g}; give"
-            " another share, or part the text into more documents with --documents (documents=…)"
+            f"of all documents ({count}) none is there {which}, with valid={self.config.valid:g}; give"
+            " another share, or part the text into more documents with documents=…"
         )
 
     def _clear(self, tokenizer: Tokenizer | None = None) -> None:

@@ -58,6 +58,4 @@ class PrepareConfig:
         probability("valid", self.valid)
         for name, choices in (("kind", get_args(Kind)), ("documents", (*get_args(Parting), "auto"))):
             if getattr(self, name) not in choices:
-                raise ConfigError(
-                    f"--{name} ({name}=…) is {getattr(self, name)!r}; it must be one of {', '.join(choices)}"
-                )
+                raise ConfigError(f"{name}={getattr(self, name)!r} must be one of {', '.join(choices)}")

@@ -98,7 +98,7 @@ def chunks(
         for found in sources[number].documents(parting, column, done):
             if isinstance(found, Bad) and not skip_bad:
                 yield chunk
-                raise InputError(f"{found.why}; or leave out what cannot be read with --skip-bad (skip_bad=True)")
+                raise InputError(f"{found.why}; or leave out what cannot be read with skip_bad=True")
             done += 1
             chunk.counts["read"] += 1
             if isinstance(found, Bad):

@@ -116,14 +116,14 @@ def open_sources(files: Sequence[str | Path], out: Path, config: PrepareConfig) 
             paths = _files_in(path, out) if path.is_dir() else [path]
             sources += [FileSource(name=str(one), path=one, size=one.stat().st_size) for one in paths]
     usual = PrepareConfig()
-    told = [f"--{name} ({name}=…)" for name in ("subset", "split") if getattr(config, name) != getattr(usual, name)]
+    told = [f"{name}=…" for name in ("subset", "split") if getattr(config, name) != getattr(usual, name)]
     if told and not any(isinstance(source, StreamSource) for source in sources):
         raise InputError(
             f"only a data set on the hub takes {' and '.join(told)}: give its hf:// address, or leave that out"
         )
     if len(config.licences) > 1 and len(config.licences) != len(sources):
         raise InputError(
-            f"there are {len(config.licences)} licences and {len(sources)} sources; give --licence (licences=…) once,"
+            f"there are {len(config.licences)} licences and {len(sources)} sources; give licences=… once,"
             " or once for each"
         )
     return sources
@@ -147,7 +147,7 @@ def settled_parting(sources: Sequence[Source], config: PrepareConfig) -> tuple[P
     if config.documents != "auto":
         return config.documents, ()
     texts = [source for source in sources if isinstance(source, FileSource) and holds_text(source.path)]
-    other = "; --documents (documents=…) says otherwise"
+    other = "; documents=… says otherwise"
     if len(sources) == 1 and texts:
         parting = obvious_parting(texts[0].path)
         what = {"blank-lines": "what blank lines part", "lines": "a line", "files": "all of it"}

@@ -82,7 +82,7 @@ class Work:
         if any(before.get(name, value) != value for name, value in facts.items()):
             raise CheckpointError(
                 f"{facts['name']} has changed since this corpus was begun in {self.out}; delete that folder, or name"
-                " another with --out (out=…)"
+                " another with out=…"
             )
         self.journal.put_source(number, {**before, **facts})
         self._known.add(number)

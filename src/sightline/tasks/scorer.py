@@ -35,7 +35,7 @@ def method_of(model: Model, method: str | None = None) -> Method:
     """The method that was asked for, or the one that suits the model's mask."""
     if method is not None:
         if method not in _METHODS:
-            raise ConfigError(f"--method (method=…) is {method!r}; choose one of {', '.join(_METHODS)}")
+            raise ConfigError(f"method={method!r} is none; choose one of {', '.join(_METHODS)}")
         return _METHODS[method]
     if model.layout.two_streams:
         return "order"
@@ -142,7 +142,7 @@ def scorer(
     tokenizer = tokenizer_of(model)
     how = method_of(model, method)
     if within_word not in _WITHIN:
-        raise ConfigError(f"--within-word (within_word=…) is {within_word!r}; choose one of {', '.join(_WITHIN)}")
+        raise ConfigError(f"within_word={within_word!r} is none; choose one of {', '.join(_WITHIN)}")
     view = through(model, how)
     lm_head(view)
     check_can_answer(view)
@@ -151,9 +151,9 @@ def scorer(
     room = longest(view, max_length) - len(outside.before) - len(outside.after)
     most = room - (how == "causal")  # of a window that comes later, the first token is there for the second
     if most < 1:
-        raise InputError(f"--max-length (max_length=…) leaves {max(room, 0)} tokens for text; raise it")
+        raise InputError(f"max_length=… leaves {max(room, 0)} tokens for text; raise it")
     if stride is not None and not 1 <= stride <= most:
-        raise InputError(f"--stride (stride=…) is {stride}; choose 1 to {most}, so that windows of {room} meet")
+        raise InputError(f"stride={stride} cannot be; choose 1 to {most}, so that windows of {room} meet")
     return Scorer(
         asker=Asker(
             model=view,

@@ -164,7 +164,7 @@ def wikitext(by: Scorer, files: Sequence[PackedFile]) -> Benchmark:
     """The benchmark for one model. Raises UnsupportedError for a model that has no log-likelihood of a text."""
     if by.kind != "log-likelihood":
         both = len(by.asker.model.trained_masks) > 1  # a hybrid, which writes too
-        remedy = "ask this one with --method causal (method='causal')" if both else "evaluate it on blimp or lambada"
+        remedy = "ask this one with method='causal'" if both else "evaluate it on blimp or lambada"
         raise UnsupportedError(
             "wikitext measures perplexity, which a masked model has none of: a pseudo-perplexity knows the text around"
             f" each token; {remedy}, or score texts"

@@ -16,7 +16,7 @@ def by_length(lengths: Sequence[int], batch_tokens: int) -> list[list[int]]:
     [[1], [2, 0], [3]]
     """
     if batch_tokens < 1:
-        raise ConfigError(f"batch_tokens is {batch_tokens}; it counts the tokens of a batch and must be at least 1")
+        raise ConfigError(f"batch_tokens={batch_tokens} counts the tokens of a batch and must be at least 1")
     batches: list[list[int]] = []
     longest = 0
     for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):

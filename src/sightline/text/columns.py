@@ -60,8 +60,8 @@ PAIR_NAMES = (
         ("title1", "title2"),
     ),
 )
-NAME_LABEL = "name it with --label (label=…)"
-NAME_TEXT = "name one, or two for pairs, with --text (text=…)"
+NAME_LABEL = "name it with label=…"
+NAME_TEXT = "name one, or two for pairs, with text=…"
 _IDS = "id ids idx index uid uuid guid qid pid rowid userid tweetid postid reviewid commentid docid sentenceid".split()
 _IDS_ALONE = ("", "row", "rownumber", "number", "nr", "no", "key")
 _WORDS_IN_TEXT = 3  # on average, for a column without a known name to be one of texts
@@ -136,8 +136,7 @@ def check_no_header(first: Sequence[object], name: str) -> None:
     """InputError for a first row that is one of names, where it was said to be data."""
     if _by_name(LABEL_NAMES, list(map(str, first))) and _by_name(TEXT_NAMES, list(map(str, first))):
         raise InputError(
-            f"the first row of {name} has names of columns, {listed(list(map(str, first)))}; leave out --no-header"
-            " (header=False)"
+            f"the first row of {name} has names of columns, {listed(list(map(str, first)))}; leave out header=False"
         )
 
 
@@ -149,9 +148,9 @@ def check_header(columns: Sequence[str], about: Mapping[str, Column], name: str)
         sentence = len(column.split()) >= _WORDS_IN_NAME and not column.rstrip().endswith("?")
         if (recurs and not numbered) or sentence:
             raise InputError(
-                f"the first row of {name} looks like data, not like names of columns ({column!r:.60}): with --no-header"
-                " (header=False) its columns are column1, column2, …; if these are names, say which with --text and"
-                " --label (text=…, label=…)"
+                f"the first row of {name} looks like data, not like names of columns ({column!r:.60}): with"
+                " header=False its columns are column1, column2, …; if these are names, say which with"
+                " text=… and label=…"
             )
 
 
@@ -243,11 +242,11 @@ def _text_by_values(columns: Sequence[str], about: Mapping[str, Column], there: 
 def _check_asked(text: Sequence[str] | None, label: str | None, columns: Sequence[str], name: str) -> None:
     if text is not None:
         if not 1 <= len(text) <= 2 or len(set(text)) != len(text):
-            raise InputError(f"the texts are in one column, or in two for pairs; --text (text=…) names {list(text)}")
+            raise InputError(f"the texts are in one column, or in two for pairs; text=… names {list(text)}")
         for column in text:
-            check_column(column, columns, name, "--text")
+            check_column(column, columns, name, "text=…")
     if label is not None:
-        check_column(label, columns, name, "--label")
+        check_column(label, columns, name, "label=…")
         if text is not None and label in text:
             raise InputError(f"the column {label!r} of {name} cannot hold both texts and labels; name another")
     if len(columns) < 2:
@@ -290,6 +289,6 @@ def choose_columns(
     if texts is None:
         texts = _text_by_values([column for column in rest if column != labels[0]], values(), there)
     for column in (*texts[0], labels[0]):
-        check_column(column, columns, name, "--text or --label")
+        check_column(column, columns, name, "text=… or label=…")
     assumed = tuple(sentence for sentence in (texts[1], labels[1]) if sentence)
     return Chosen(text=texts[0], label=labels[0], assumed=assumed)

@@ -149,9 +149,9 @@ def read_examples(
         dev = read_examples("dev.csv", text=["review"], label="stars", labels=train.examples.labels)
     """
     if most is not None and most < 1:
-        raise InputError(f"most is {most}; give at least 1 row, or leave it out for all")
+        raise InputError(f"most={most} cannot be; give at least 1 row, or leave it out for all")
     if kind not in get_args(Kind):
-        raise InputError(f"kind is {kind!r}; labels are 'classes' or 'numbers', or 'auto' decides")
+        raise InputError(f"kind={kind!r} is none; labels are 'classes' or 'numbers', or 'auto' decides")
     file, name = _file_of(path)
     records = open_records(file, name, header=header)
     if not header and file.suffix.lower() in DELIMITED:
@@ -216,7 +216,7 @@ def _targets(
         if targets.min() == targets.max():
             raise InputError(
                 f"every labelled row of {name} has the number {said[0]}; there is nothing to predict: give another"
-                " column with --label (label=…)"
+                " column with label=…"
             )
         return targets, None, [sentence for sentence in decided if sentence]
     classes = sorted_classes(said)
@@ -224,7 +224,7 @@ def _targets(
         (only, count) = Counter(said).most_common(1)[0]
         raise InputError(
             f"every labelled row of {name} has the label {only!r} ({count} rows); there is nothing to tell apart: give"
-            " rows of at least two classes, or another column with --label (label=…)"
+            " rows of at least two classes, or another column with label=…"
         )
     decided.append(alike(classes))
     return as_classes(said, classes, numbers, name), classes, [sentence for sentence in decided if sentence]

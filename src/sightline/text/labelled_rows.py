@@ -40,9 +40,7 @@ def _no_text(value: object, number: int, name: str) -> str:
     if value is None:
         return ""
     what = f"{type(value).__name__} {value!r:.40}"
-    raise InputError(
-        f"row {number} of {name} has {what} where a text belongs; name another column with --text (text=…)"
-    )
+    raise InputError(f"row {number} of {name} has {what} where a text belongs; name another column with text=…")
 
 
 def blank(text: str) -> bool:

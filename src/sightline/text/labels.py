@@ -65,7 +65,7 @@ def as_numbers(labels: Sequence[str], rows: Sequence[int], name: str) -> numpy.n
         if not _NUMBER.fullmatch(label) and not _NOT_FINITE.fullmatch(label):
             raise InputError(
                 f"row {row} of {name} has the label {label!r:.60}, which is no number; correct it, or use the labels as"
-                " classes with --kind classes (kind='classes')"
+                " classes with kind='classes'"
             )
     values = [float(label) for label in labels]
     check_finite(values, labels, rows, name)
@@ -124,7 +124,7 @@ def _check_decimal_commas(labels: Collection[str], name: str) -> None:
     if len(with_commas) > _MOST_INTEGER_CLASSES and not others:
         raise InputError(
             f"the labels of {name} are numbers with decimal commas, such as {with_commas[0]!r}; write them with points,"
-            " or use them as classes with --kind classes (kind='classes')"
+            " or use them as classes with kind='classes'"
         )
 
 
@@ -140,12 +140,12 @@ def decide_kind(labels: Sequence[str], rows: Sequence[int], name: str) -> tuple[
         if distinct <= _MOST_INTEGER_CLASSES and 2 * distinct <= len(values):
             return "classes", (
                 f"The labels are whole numbers with {distinct} different values: they are taken as classes, unless"
-                " --kind numbers (kind='numbers') is given."
+                " kind='numbers' is given."
             )
         why = "whole numbers"
     else:
         why = "numbers with fractions"
     return "numbers", (
-        f"The labels are {why}, {distinct} different ones: they are predicted as numbers (a regression), unless --kind"
-        " classes (kind='classes') is given."
+        f"The labels are {why}, {distinct} different ones: they are predicted as numbers (a regression), unless"
+        " kind='classes' is given."
     )

@@ -70,7 +70,7 @@ def _learn_bytelevel(texts: list[str], vocabulary: int, lowercase: bool, masked:
 def _check_room(vocabulary: int, smallest: int) -> None:
     if vocabulary < smallest:
         raise ConfigError(
-            f"vocabulary is {vocabulary}, but the special tokens and single characters alone are {smallest}; "
+            f"vocabulary={vocabulary} is too few: the special tokens and single characters alone are {smallest}; "
             f"ask for at least {smallest}, better several times as many"
         )
 
@@ -101,6 +101,6 @@ def learn_tokenizer(
     if kind in get_args(Kind):
         return _learn_bytelevel(texts, vocabulary, lowercase is True, masked=kind == "roberta-bpe")
     raise ConfigError(
-        f"kind is {kind!r}; choose 'wordpiece' (as BERT), 'bytelevel-bpe' (as GPT-2) or 'roberta-bpe' (the same with a"
-        " mask token)"
+        f"kind={kind!r} is none; choose 'wordpiece' (as BERT), 'bytelevel-bpe' (as GPT-2) or 'roberta-bpe' (the same"
+        " with a mask token)"
     )

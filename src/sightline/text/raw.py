@@ -89,7 +89,7 @@ def _text(content: bytes, number: int, name: str) -> Found:
 
 def _whole(file: IO[bytes], name: str) -> Iterator[Found]:
     content = file.read(LONGEST + 1)
-    remedy = "say what else parts documents with --documents (documents=…)"
+    remedy = "say what else parts documents with documents=…"
     yield _text(content, 1, name) if len(content) <= LONGEST else _too_long(name, remedy)
 
 

@@ -47,7 +47,7 @@ def choose_column(columns: Sequence[str], asked: str | None, name: str) -> str:
     usual = [column for column in columns if column.casefold() in _USUAL]
     if len(columns) == 1 or len(usual) == 1:
         return usual[0] if usual else columns[0]
-    raise InputError(f"{name} has the columns {there}; say which one holds the texts with --column (column=…)")
+    raise InputError(f"{name} has the columns {there}; say which one holds the texts with column=…")
 
 
 def _text(value: object, number: int, column: str, name: str) -> str:
@@ -59,16 +59,14 @@ def _text(value: object, number: int, column: str, name: str) -> str:
 
 def _of_plain(lines: Iterable[str], column: str | None, name: str) -> Iterator[str]:
     if column is not None:
-        raise InputError(
-            f"{name} has lines and no columns, so none is called {column!r}; leave out --column (column=…)"
-        )
+        raise InputError(f"{name} has lines and no columns, so none is called {column!r}; leave out column=…")
     for line in lines:
         yield line.removesuffix("\n").removesuffix("\r")
 
 
 def no_columns(number: int, column: str, name: str) -> str:
     """What is wrong where a row is a text in quotes, and a column was asked for."""
-    return f"row {number} of {name} is a text, without a column {column!r}; leave out --column (column=…)"
+    return f"row {number} of {name} is a text, without a column {column!r}; leave out column=…"
 
 
 def _of_jsonl(lines: Iterable[str], column: str | None, name: str) -> Iterator[str]:

@@ -112,7 +112,7 @@ class Tokenizer:
         Raises `InputError` for no texts, a row that is no text, gives no tokens or is too long, naming the row.
         """
         if padding_side not in (None, "left", "right"):
-            raise InputError(f"padding_side is {padding_side!r}; choose 'left' or 'right'")
+            raise InputError(f"padding_side={padding_side!r} is none; choose 'left' or 'right'")
         limit = self._limit(max_length, truncation)
         inputs = as_rows(texts, pairs)
 
@@ -165,7 +165,7 @@ class Tokenizer:
         if truncation and limit is None:
             raise InputError("truncation needs a length and this tokenizer states none; pass max_length=…")
         if limit is not None and limit < 1:
-            raise InputError(f"max_length is {limit}; it counts tokens and must be at least 1")
+            raise InputError(f"max_length={limit} counts tokens and must be at least 1")
         return limit
 
     def _kept(self, rows: list[tokenizers.Encoding], limit: int, truncation: bool) -> dict[int, list[int]]:

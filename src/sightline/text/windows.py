@@ -70,7 +70,7 @@ def window_spans(tokens: int, size: int, stride: int) -> list[tuple[int, int]]:
     [(0, 4), (3, 7), (4, 8)]
     """
     if not 1 <= stride <= size:
-        raise InputError(f"stride is {stride}; windows hold {size} tokens of text, so choose 1 to {size}")
+        raise InputError(f"stride={stride} cannot be; windows hold {size} tokens of text, so choose 1 to {size}")
     last = max(tokens - size, 0)
     return [(start, min(start + size, tokens)) for start in [*range(0, last, stride), last]]
 

@@ -12,17 +12,6 @@ Schedule = Literal["linear", "cosine", "constant", "wsd"]
 OptimizerName = Literal["adamw", "muon"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
-_OF_TUNE = (
-    "passes batch_rows learning_rate precision seed evaluations early_stopping class_weights max_length long"
-    " checkpoint_every"
-).split()
-_OPTIONS = {**{field: "--" + field.replace("_", "-") for field in _OF_TUNE}, "frozen_layers": "--freeze"}
-
-
-def named(field: str) -> str:
-    """A setting in a message: "--learning-rate (learning_rate=…)" where `sightline tune` has an option for it."""
-    return f"{_OPTIONS[field]} ({field}=…)" if field in _OPTIONS else field
-
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
@@ -82,4 +71,4 @@ class TrainingConfig:
 def _check(name: str, value: object, good: bool, wanted: str) -> None:
     finite = not isinstance(value, float) or math.isfinite(value)
     if not (good and finite):
-        raise ConfigError(f"{named(name)} is {value!r}; it must be {wanted}")
+        raise ConfigError(f"{name}={value!r} must be {wanted}")

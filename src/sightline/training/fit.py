@@ -23,7 +23,7 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from sightline.errors import ConfigError, InputError, SightlineError
 from sightline.model.model import Model
 from sightline.objectives.objective import Batch, Objective
-from sightline.training.config import TrainingConfig, named
+from sightline.training.config import TrainingConfig
 from sightline.training.freeze import freeze, frozen_parts, learning
 from sightline.training.optimizer import optimizers
 from sightline.training.precision import chosen, computing
@@ -84,9 +84,7 @@ class Training:
         freeze(model, self.frozen)
         self.parameters = dict(learning(model))
         if not self.parameters:
-            raise ConfigError(
-                f"all of this model is frozen and it has no head that could learn: lower {named('frozen_layers')}"
-            )
+            raise ConfigError("all of this model is frozen and it has no head that could learn: lower frozen_layers=…")
         self.optimizers = optimizers(self.parameters, config)
         self.precision = chosen(config.precision, model.device, model.dtype)
         model.eval()

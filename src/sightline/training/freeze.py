@@ -13,7 +13,6 @@ from torch import nn
 
 from sightline.errors import ConfigError
 from sightline.model.model import Model
-from sightline.training.config import named
 
 
 def frozen_parts(model: Model, frozen_layers: int | Literal["all"]) -> list[nn.Module]:
@@ -25,9 +24,7 @@ def frozen_parts(model: Model, frozen_layers: int | Literal["all"]) -> list[nn.M
         return [model.network]
     if frozen_layers > len(blocks):
         there = f"{len(blocks)} block{'s' * (len(blocks) != 1)}"
-        raise ConfigError(
-            f"{named('frozen_layers')} is {frozen_layers}, and the model has {there}; choose at most that"
-        )
+        raise ConfigError(f"frozen_layers={frozen_layers} is too many: the model has {there}; choose at most that")
     return [model.network.get_submodule("embeddings"), *blocks[:frozen_layers]]
 
 

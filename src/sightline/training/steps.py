@@ -95,7 +95,7 @@ class LabelledSteps:
     ) -> None:
         for name, value in (("batch_rows", batch_rows), ("passes", passes), ("batch_tokens", batch_tokens)):
             if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}; it must be at least 1")
+                raise ConfigError(f"{name}={value} must be 1 or more")
         self.rows, self.filler = rows, filler
         self.targets = torch.as_tensor(numpy.asarray(targets))
         self.lengths = [len(row.ids) for row in rows] if lengths is None else list(lengths)

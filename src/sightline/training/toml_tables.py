@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
@@ -13,7 +12,6 @@ from sightline.errors import ConfigError
 from sightline.phrases import did_you_mean
 
 Value = TypeVar("Value")
-_OPTION = re.compile(r"--[\w-]+ \((\w+)=…\)")  # what the command line calls a field; in a file it has its own name
 
 
 def closest(name: str, names: Sequence[str]) -> str:
@@ -96,5 +94,4 @@ def from_table(kind: type[Value], table: Mapping[str, Any], where: str) -> Value
     try:
         return kind(**given)
     except ConfigError as error:
-        said = _OPTION.sub(r"\1", str(error))
-        raise ConfigError(f"{where}: {said}" if where else said) from error
+        raise ConfigError(f"{where}: {error}" if where else str(error)) from error

@@ -30,7 +30,7 @@ def alone(folder: Path, doing: str, *, lock: str = LOCK) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or error
-        raise CheckpointError(f"cannot make the folder {folder}: {reason}; name another with --out (out=…)") from error
+        raise CheckpointError(f"cannot make the folder {folder}: {reason}; name another with out=…") from error
     if sys.platform == "win32":  # which has no such locks
         yield
         return
@@ -39,7 +39,7 @@ def alone(folder: Path, doing: str, *, lock: str = LOCK) -> Iterator[None]:
         file = _locked(path)
     except BlockingIOError:
         raise ConfigError(
-            f"another process is {doing} in {folder}; wait for it, stop it, or choose another --out (out=…)"
+            f"another process is {doing} in {folder}; wait for it, stop it, or choose another out=…"
         ) from None
     except OSError as error:
         raise write_error(path, error) from error
