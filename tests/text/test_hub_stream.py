@@ -128,7 +128,7 @@ def test_what_cannot_be_streamed(
         NotFoundError, match=r"cannot stream 'somebody/texts': Bad split: dev. Available splits: .*'test'"
     ):
         run(tmp_path / "out", split="dev")
-    with pytest.raises(NotFoundError, match=r"there is no data set 'nobody/texts' on the hub"):
+    with pytest.raises(NotFoundError, match=r"there is no data set 'nobody/texts' at http"):
         Preparation(["hf://datasets/nobody/texts"], tmp_path / "out")
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(

@@ -315,7 +315,7 @@ def test_half_a_copy_is_not_taken_for_a_model(hub: HubServer, monkeypatch: pytes
             path.unlink()
         monkeypatch.setattr("huggingface_hub._tree_cache._IN_MEMORY_TREE_CACHE", {})
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    assert "only a part of 'owner/name'" in error_of(lambda: locate("owner/name"))
+    assert "only a part of the model 'owner/name'" in error_of(lambda: locate("owner/name"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     assert files_of(locate("owner/name")) == sorted(MODEL)
 
@@ -338,7 +338,7 @@ def test_a_download_that_keeps_breaking_says_so_and_can_be_repeated(
     hub.commit("owner/name", MODEL)
     hub.cut["model.safetensors"] = [0] * 20
     message = error_of(lambda: locate("owner/name"))
-    assert "'owner/name' broke off" in message and "run this again" in message
+    assert "the model 'owner/name' broke off" in message and "run this again" in message
     hub.cut.clear()
     hub.requests.clear()
     assert files_of(locate("owner/name")) == sorted(MODEL)
@@ -348,7 +348,7 @@ def test_a_download_that_keeps_breaking_says_so_and_can_be_repeated(
 def test_a_cache_that_cannot_be_written_is_named(hub: HubServer, tmp_path: Path) -> None:
     hub.commit("owner/name", MODEL)
     (tmp_path / "cache").write_text("a file where the cache folder belongs")
-    assert "cannot store 'owner/name'" in error_of(lambda: locate("owner/name"))
+    assert "cannot store the model 'owner/name'" in error_of(lambda: locate("owner/name"))
 
 
 # As users run it: a process of its own, told by the environment

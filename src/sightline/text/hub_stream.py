@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
 
+from sightline.core.hub import asking, commit_of
 from sightline.errors import InputError, NotFoundError
-from sightline.text.hub_tables import PREFIX, commit_of, hub_error, named
+from sightline.text.hub_tables import PREFIX, named, page_of
 from sightline.text.raw import Found, cell, may_hold_text
 from sightline.text.tables import choose_column
 
@@ -63,12 +64,8 @@ def settle(address: str, *, subset: str | None, split: str) -> Stream:
         raise NotFoundError(f"{address!r} names no data set; write {PREFIX}datasets/OWNER/NAME")
     name, revision = found["name"], named(found["revision"])
     _library(name)
-    from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
-
-    try:
-        commit, _ = commit_of(name, revision)
-    except (OSError, HTTPError, RevisionResolutionError, ValueError) as error:
-        raise hub_error(name, "any file", revision, error) from error
+    with asking(f"data set {name!r}", page=page_of(name), revision=revision):
+        commit, _ = commit_of(name, revision, "dataset")
     return Stream(name=name, commit=commit, subset=subset, split=split)
 
 

@@ -1,16 +1,17 @@
 """From a name to a folder: a local folder as it is, a name on the Hugging Face hub as its cached copy.
 
-`huggingface_hub` does the work, and is imported only when a name is not a folder. It reads HF_ENDPOINT (a mirror),
-HF_HOME (the cache) and HF_HUB_OFFLINE from the environment when it is first imported: set them before that.
+`huggingface_hub` is imported only when a name is not a folder.
 """
 
 import difflib
 import os
 import re
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
+from sightline.core.hub import LIBRARY, asking, commit_of, host, partly_cached
 from sightline.errors import NotFoundError
 from sightline.phrases import and_more
 
@@ -76,7 +77,6 @@ WELL_KNOWN = (
 )
 
 HUB_ID = re.compile(r"(?=.{1,96}$)(?!.*(--|\.\.))\w[\w.-]*(/\w[\w.-]*)?(?<![.-])", re.ASCII)
-LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 
 def _nearest(name: str, candidates: Iterable[str]) -> str:
@@ -142,77 +142,18 @@ def _local(path: Path, revision: str | None) -> Path:
     return path
 
 
-def _host() -> str:
-    """The hub in use, for messages: without the password that an HF_ENDPOINT may carry."""
-    from huggingface_hub import constants
-
-    parts = urlsplit(constants.ENDPOINT)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def _unreachable(name: str, error: BaseException | None, known: Sequence[str]) -> NotFoundError:
-    """Neither the hub nor the cache has it: why, and what to do."""
-    from huggingface_hub import constants
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    hint = _similar(name, known) or ";"
-    if isinstance(error, OfflineModeIsEnabled) or constants.is_offline_mode():
-        place = f"the cache {constants.HF_HUB_CACHE}"
-        return NotFoundError(f"{name!r} is not in {place}, and HF_HUB_OFFLINE is set{hint} unset it to download, once")
-    if isinstance(error, HfHubHTTPError):
-        status = error.response.status_code
-        advice = {401: LOG_IN, 403: LOG_IN, 404: "check HF_ENDPOINT"}.get(status, "try again later")
-        return NotFoundError(f"{_host()} refused {name!r} with status {status}; {advice}")
-    advice = "check the connection and HF_ENDPOINT, or give a local folder"
-    return NotFoundError(f"cannot reach {_host()} to fetch {name!r}, which is not in the cache{hint} {advice}")
-
-
-def _partly_cached(name: str) -> NotFoundError:
-    return NotFoundError(f"only a part of {name!r} is in the cache; run this once with a connection to the hub")
-
-
-def _hub_error(name: str, revision: str | None, error: Exception, known: Sequence[str]) -> NotFoundError:
-    """One line for what `huggingface_hub` raised. Its own words are left out: they are long, and may hold addresses
-    with passwords."""
-    from huggingface_hub import errors
-
-    if isinstance(error, errors.GatedRepoError):
-        return NotFoundError(f"{name!r} is gated: accept its terms at {_host()}/{name}, then {LOG_IN}")
-    if isinstance(error, errors.RepositoryNotFoundError):
-        hint = _similar(name, known) or ";"
-        return NotFoundError(f"no model {name!r} at {_host()}, and no such folder{hint} if it is private, {LOG_IN}")
-    if isinstance(error, errors.RevisionNotFoundError):
-        advice = "give a branch, a tag or a full commit hash"
-        return NotFoundError(f"{name!r} at {_host()} has no revision {revision or 'main'!r}; {advice}")
-    if isinstance(error, errors.IncompleteSnapshotError):
-        return _partly_cached(name)
-    if isinstance(error, (errors.LocalEntryNotFoundError, errors.RevisionResolutionError)):
-        return _unreachable(name, error.__cause__, known)
-    if isinstance(error, errors.HfHubHTTPError):
-        return _unreachable(name, error, known)
-    if isinstance(error, OSError) and error.errno is not None:
-        return NotFoundError(f"cannot store {name!r} in the cache: {error.strerror}; free some space or set HF_HOME")
-    if isinstance(error, ValueError):  # not JSON: a sign-in page, for instance
-        return NotFoundError(
-            f"{_host()} does not answer as a hub does, so {name!r} cannot be fetched; check HF_ENDPOINT"
-        )
-    return NotFoundError(f"the download of {name!r} broke off; run this again, whole files are kept")
-
-
 def _download(name: str, revision: str | None, files: Sequence[str]) -> Path:
     """The cached copy of a hub model, completed if need be; nothing is printed when nothing is fetched."""
-    from huggingface_hub import HfApi, constants, get_cached_repo_tree, snapshot_download
+    from huggingface_hub import get_cached_repo_tree, snapshot_download
     from huggingface_hub.errors import CachedRepoTreeNotFoundError, LocalEntryNotFoundError
 
-    offline = constants.is_offline_mode()
-    api = HfApi(library_name="sightline")
-    commit = api.resolve_revision(name, revision=revision or None, local_files_only=offline)
+    commit, offline = commit_of(name, revision)
 
     def fetch(patterns: Sequence[str], *, local: bool) -> Path:
         wanted = list(patterns)
         return Path(
             snapshot_download(
-                name, revision=commit, allow_patterns=wanted, local_files_only=local, library_name="sightline"
+                name, revision=commit, allow_patterns=wanted, local_files_only=local, library_name=LIBRARY
             )
         )
 
@@ -239,9 +180,9 @@ def _no_hub_model(name: str, folder: Path) -> NotFoundError:
     try:
         names = [file.path for file in get_cached_repo_tree(name, revision=folder.name)]
     except CachedRepoTreeNotFoundError:
-        return _partly_cached(name)
+        return partly_cached(f"model {name!r}")
     return NotFoundError(
-        f"{name!r} at {_host()} is no model that is read here: no config.json; it holds {and_more(names) or 'nothing'}"
+        f"{name!r} at {host()} is no model that is read here: no config.json; it holds {and_more(names) or 'nothing'}"
     )
 
 
@@ -284,12 +225,9 @@ def locate(
             raise _missing_folder(path)
         hint = _nearest(urlsplit(text).path.strip("/"), [*known, *WELL_KNOWN])
         raise NotFoundError(f"{text!r} is neither a folder nor a hub id like 'gpt2' or 'owner/name'{hint}")
-    from huggingface_hub.errors import HTTPError, RevisionResolutionError  # type: ignore[attr-defined]
-
-    try:
+    near = partial(_similar, text, known)
+    with asking(f"model {text!r}", page=text, revision=revision, nor=", and no such folder", near=near):
         folder = _download(text, revision, files)
-    except (OSError, HTTPError, RevisionResolutionError, ValueError) as error:
-        raise _hub_error(text, revision, error, known) from error
     if "config.json" in files and not _is_model(folder):
         raise _no_hub_model(text, folder)
     return folder
