@@ -73,13 +73,14 @@ class Rotary:
     def _turned(self, x: Tensor, at: Coordinates, sight: Sight) -> Tensor:
         which = "queries" if at is sight.queries else at.tokens  # keys are told apart by how many there are
         cos, sin = sight.shared(("rotary", self, which, x.dtype), lambda: self._angles(at.position, x.dtype))
-        first, second = x.chunk(2, -1)
-        turned = torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
-        return turned.to(x.dtype)
+        wide = x.to(cos.dtype)
+        return torch.addcmul(wide * cos, wide.roll(self.width // 2, -1), sin).to(x.dtype)
 
     def _angles(self, position: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Cosines and sines (B or 1, 1, T, D/2); numbers of 16 bits are turned in 32, which loses nothing."""
+        """Factors of each number and of its partner D/2 away, each (B or 1, 1, T, D): cosines; sines, negative for the
+        first of the two. Numbers of 16 bits are turned in 32, which loses nothing."""
         index = torch.arange(0, self.width, 2, dtype=torch.float32, device=position.device)
         angle = position[:, None, :, None].float() * (1.0 / self.base ** (index / self.width))
         wide = torch.promote_types(dtype, torch.float32)
-        return angle.cos().to(wide), angle.sin().to(wide)
+        cos, sin = angle.cos(), angle.sin()
+        return torch.cat([cos, cos], -1).to(wide), torch.cat([-sin, sin], -1).to(wide)
