@@ -98,7 +98,8 @@ class GatedFeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         opening, passing = self.inner(x).chunk(2, dim=-1)
-        return self.output(self.dropout(self.activation(opening) * passing))
+        # In 16 bits oneDNN's GELU, three times as fast as PyTorch's own, takes only what lies in one piece.
+        return self.output(self.dropout(self.activation(opening.contiguous()) * passing))
 
 
 class Residual(nn.Module):
