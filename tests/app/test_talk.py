@@ -3,16 +3,18 @@
 import ast
 import re
 from pathlib import Path
+from typing import cast
 
 import pytest
 import typer
+from typer.core import TyperGroup
 
 import sightline
 from sightline.app import talk
 from sightline.app.cli import app, main
 from sightline.app.talk import for_command_line
 
-VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a group
+VERBS = cast(TyperGroup, typer.main.get_command(app)).commands
 
 
 @pytest.mark.parametrize(
@@ -23,6 +25,7 @@ VERBS = typer.main.get_command(app).commands  # type: ignore[attr-defined]  # a 
         ("unless kind='numbers' is given", "unless --kind numbers is given"),
         ("leave out header=False", "leave out --no-header"),
         ("with header=True", "with --header"),
+        ("with json=False", "with json=False"),
         ("rows=-1 must be 1 or more: …", "--rows -1 must be 1 or more: …"),
         (
             "budget=nan must be more than 0; no limit is budget=None",

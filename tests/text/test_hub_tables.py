@@ -37,7 +37,9 @@ def test_a_table_is_fetched_once(hub: HubServer, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     hub.stop()
     assert len(read_examples(address).examples) == 40
-    assert "and HF_HUB_OFFLINE is set" in error_of("hf://datasets/owner/name/other.csv")
+    message = error_of("hf://datasets/owner/name/other.csv")
+    assert "'other.csv' of the data set 'owner/name' is not in the cache" in message
+    assert "and HF_HUB_OFFLINE is set" in message
 
 
 def test_a_revision(hub: HubServer) -> None:

@@ -6,9 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from sightline.app import run, talk
@@ -70,8 +71,8 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    verbs = context.command.commands  # type: ignore[attr-defined]  # of a group
-    talk.speak_for(verbs[context.invoked_subcommand])
+    verbs = cast(TyperGroup, context.command).commands
+    talk.speak_for(verbs[cast(str, context.invoked_subcommand)])
 
 
 def _leave_stdout() -> None:

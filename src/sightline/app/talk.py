@@ -60,7 +60,7 @@ def _option(found: re.Match[str]) -> str:
         return found[0]
     on, off = _options[name]
     if value in ("True", "False"):
-        return on if value == "True" else off
+        return (on if value == "True" else off) or found[0]
     said = {"…": "", "None": " 0"}  # no limit is None in Python, and 0 here
     return on + said.get(value, " " + shlex.quote(value.strip("'")))
 

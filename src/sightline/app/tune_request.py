@@ -113,9 +113,10 @@ def check_same(request: Request, config: FinetuneConfig, record: Mapping[str, An
         "model": record.get("base"),
         **{f"{part} rows": name for part, name in record.get("files", {}).items()},
     }
-    asked |= {f"{name}=…": value for name, value in {"size": request.new_size, **dataclasses.asdict(config)}.items()}
-    made |= {f"{name}=…": value for name, value in {"size": record.get("size"), **record.get("config", {})}.items()}
-    changed = [name for name, value in asked.items() if made.get(name) != value and name != "checkpoint_every=…"]
+    settings = {"size": request.new_size, **dataclasses.asdict(config)}
+    others = {"size": record.get("size"), **record.get("config", {})}
+    changed = [name for name, value in asked.items() if made.get(name) != value]
+    changed += [f"{n}=…" for n, value in settings.items() if others.get(n) != value and n != "checkpoint_every"]
     if changed:
         raise ConfigError(
             f"{request.out} holds a finished training of another kind (not the same: {', '.join(changed)});"

@@ -16,7 +16,7 @@ from types import ModuleType
 
 from sightline.core.hub import asking, commit_of
 from sightline.errors import InputError, NotFoundError
-from sightline.text.hub_tables import PREFIX, named, page_of
+from sightline.text.hub_tables import PREFIX, data_set, named
 from sightline.text.raw import Found, cell, may_hold_text
 from sightline.text.tables import choose_column
 
@@ -64,7 +64,7 @@ def settle(address: str, *, subset: str | None, split: str) -> Stream:
         raise NotFoundError(f"{address!r} names no data set; write {PREFIX}datasets/OWNER/NAME")
     name, revision = found["name"], named(found["revision"])
     _library(name)
-    with asking(f"data set {name!r}", page=page_of(name), revision=revision):
+    with asking(data_set(name, revision)):
         commit, _ = commit_of(name, revision, "dataset")
     return Stream(name=name, commit=commit, subset=subset, split=split)
 

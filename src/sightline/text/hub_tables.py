@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from sightline.core.hub import LIBRARY, asking, commit_of
+from sightline.core.hub import LIBRARY, Asked, asking, commit_of
 from sightline.errors import NotFoundError
 from sightline.phrases import and_more, did_you_mean
 
@@ -40,9 +40,9 @@ def named(revision: str | None) -> str | None:
     return "refs/convert/parquet" if revision == "~parquet" else revision and revision.replace("%2F", "/")
 
 
-def page_of(name: str) -> str:
-    """Where a data set is shown, below the hub's address."""
-    return f"datasets/{name}"
+def data_set(name: str, revision: str | None, file: str | None = None) -> Asked:
+    """A data set, or one file or folder of it, as it is asked for."""
+    return Asked(what=f"data set {name!r}", page=f"datasets/{name}", revision=revision, file=file)
 
 
 def fetch_table(address: str) -> Path:
@@ -57,7 +57,7 @@ def fetch_table(address: str) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import RemoteEntryNotFoundError
 
-    with asking(f"data set {name!r}", page=page_of(name), revision=revision):
+    with asking(data_set(name, revision, file)):
         commit, offline = commit_of(name, revision, "dataset")
         try:
             there = hf_hub_download(
@@ -79,9 +79,9 @@ def fetch_folder(address: str, suffixes: Sequence[str]) -> Path:
     name, revision, folder = found["name"], named(found["revision"]), (found["folder"] or "").rstrip("/")
     from huggingface_hub import snapshot_download
 
-    with asking(f"data set {name!r}", page=page_of(name), revision=revision):
+    with asking(data_set(name, revision, folder or None)):
         commit, offline = commit_of(name, revision, "dataset")
-        whole = Path(
+        there = Path(
             snapshot_download(
                 name,
                 repo_type="dataset",
@@ -91,6 +91,6 @@ def fetch_folder(address: str, suffixes: Sequence[str]) -> Path:
                 local_files_only=offline,
             )
         )
-    if not (whole / folder).is_dir():
+    if not (there / folder).is_dir():
         raise _no_such_file(name, folder, revision)
-    return whole / folder
+    return there / folder

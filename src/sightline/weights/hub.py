@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sightline.core.hub import LIBRARY, asking, commit_of, host, partly_cached
+from sightline.core.hub import LIBRARY, Asked, asking, commit_of, host, partly_cached
 from sightline.errors import NotFoundError
 from sightline.phrases import and_more
 
@@ -226,7 +226,8 @@ def locate(
         hint = _nearest(urlsplit(text).path.strip("/"), [*known, *WELL_KNOWN])
         raise NotFoundError(f"{text!r} is neither a folder nor a hub id like 'gpt2' or 'owner/name'{hint}")
     near = partial(_similar, text, known)
-    with asking(f"model {text!r}", page=text, revision=revision, nor=", and no such folder", near=near):
+    asked = Asked(what=f"model {text!r}", page=text, revision=revision, nor=", and no such folder", near=near)
+    with asking(asked):
         folder = _download(text, revision, files)
     if "config.json" in files and not _is_model(folder):
         raise _no_hub_model(text, folder)
