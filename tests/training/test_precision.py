@@ -19,6 +19,22 @@ def test_auto_asks_the_processor(monkeypatch: pytest.MonkeyPatch, name: str, has
     assert chosen("bfloat16", CPU, torch.float32) == "bfloat16"
 
 
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        ({"cpu_name": "AMD Zen4", "avx512_bf16": True}, "bfloat16"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True}, "bfloat16"),  # Cooper Lake, which has no AMX to multiply in
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "avx512_fp16": True}, "float32"),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "avx512_fp16": True, "amx_bf16": True}, "bfloat16"),
+    ],
+)
+def test_where_amx_is_hidden_float32_is_faster(
+    monkeypatch: pytest.MonkeyPatch, processor: dict[str, object], expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    assert chosen("auto", CPU, torch.float32) == expected
+
+
 def test_bfloat16_is_that() -> None:
     weight = torch.ones(4, 4, requires_grad=True)
     with computing("bfloat16", CPU):
