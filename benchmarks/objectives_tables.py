@@ -146,7 +146,7 @@ def _small_table(whole: dict[str, Any], compared: dict[str, Any]) -> Iterator[st
             f" {'–' if bits is None else f'{bits:.3f}'} | {_percent(back)} | {_percent(_asked(one, 'bidirectional'))} |"
             f" {shown} |"
         )
-    for name in ("modernbert-untaught", "tfidf", "encoder", "decoder", "majority"):
+    for name in ("modernbert-untaught", "tfidf", "majority"):
         news = _news(compared, name)
         if news is not None:
             method = news["method"].replace("|", "/")
@@ -165,9 +165,9 @@ def _small(whole: dict[str, Any], compared: dict[str, Any]) -> list[str]:
         " validation part, where an objective gives a text a likelihood. BLiMP: the first"
         f" {whole['pairs']} pairs of each of the 67 paradigms, by log-likelihood looking back, by pseudo-log-likelihood"
         " looking around. AG News: fine-tuned on 1,000 rows by `sightline compare`, 3 seeds, equal tuning,"
-        f" {compared['data']['rows']['test']:,} test rows; of a hybrid's two masks the better on dev."
+        f" {compared['data']['rows']['test']:,} test rows; of a hybrid's masks that were compared the better on dev."
         f" Machine: {whole['protocol']['machine']}, which did other work meanwhile, more for some than for others: the"
-        " seconds say how long it was, and not who is faster.",
+        " seconds say how long it was, and not who is faster. A dash: not defined, or not measured.",
         "",
         *_small_table(whole, compared),
         "",
