@@ -44,7 +44,7 @@ PIECE = 1000  # words of a document, and what is left of its last paragraph
 PAIRS = 100  # of each of BLiMP's paradigms
 LABELLED = {"train": 1000, "test": 2000}  # rows of AG News
 ROWS, STEPS = 32, 300
-PASSES = 4  # over the labelled rows
+PASSES = 4  # over the labelled rows: after so few, what was taught before is still hard to move; more take longer
 UNTAUGHT = "modernbert-untaught"  # the same network and tokenizer, with random weights
 
 

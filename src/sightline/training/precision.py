@@ -21,8 +21,8 @@ Computed = Literal["float32", "bfloat16"]
 def has_bfloat16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 faster than float32, by what its hardware is; emulated, it is slower.
 
-    Intel's processors with AMX multiply bfloat16 there. Their AVX-512 has the instruction too and is slower at it than
-    at float32, which counts where a virtual machine hides AMX.
+    Intel's processors with AMX multiply bfloat16 there. Their AVX-512 has the instruction too and was slower at it than
+    at float32 where that was measured, in a virtual machine that hides AMX (docs/decisions.md).
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
