@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sightline.model.load import load
 from sightline.tasks.pretrain_log import log
 from sightline.text.corpus import Corpus
 from sightline.training.checkpoint_files import checkpoints
+from sightline.training.recipe import read_recipe
 
 RECIPE = """
 [corpus]
@@ -86,12 +88,16 @@ def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> No
 def test_from_texts_to_a_model(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["pretrain", recipe, "--out", str(out), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    shown = capsys.readouterr()
+    assert "weights; objective hybrid." in shown.err
+    told = json.loads(shown.out)
     assert told["steps"] == 40 and set(told["valid"]) == {"masked", "causal", "bits_per_byte"}
     model = load(out)
     assert model.shifted and [str(mask) for mask in model.trained_masks] == ["bidirectional", "causal"]
     made = json.loads((out / "sightline-pretraining.json").read_text())
     assert (made["steps"], made["tokens"]) == (40, 40 * 4 * 16)
+    kind, objective = made["objective"].pop("kind"), read_recipe(recipe).objective
+    assert kind == "hybrid" and made["objective"] == json.loads(json.dumps(asdict(objective)))
     assert [look["step"] for look in made["history"]] == [15, 30, 40]
     log = logged(out)
     assert [line["step"] for line in log] == list(range(1, 41)) and log[14]["look"]["samples"][0].startswith("the fox")

@@ -83,7 +83,7 @@ def _say_plan(request: Request, under_way: Pretraining) -> None:
     count = sum(parameter.numel() for parameter in model.parameters())
     talk.say(
         f"A new {recipe.model.family} of {model.config.layers} layers, {model.config.width} wide, {count:,} weights;"
-        f" {recipe.objective}."
+        f" objective {recipe.kind}."
     )
     tokens = under_way.corpus.train.tokens
     length = (
@@ -128,7 +128,7 @@ def _record(request: Request, under_way: Pretraining) -> dict[str, Any]:
         "sightline": sightline.__version__,
         "recipe": request.recipe.name,
         "changes": list(request.changes),
-        "objective": repr(recipe.objective),
+        "objective": {"kind": recipe.kind} | asdict(recipe.objective),
         "model": asdict(recipe.model) | {"settings": dict(recipe.model.settings)},
         "training": asdict(recipe.training),
         "run": asdict(recipe.run),

@@ -178,6 +178,11 @@ class Recipe:
     batches: BatchRecipe = field(default_factory=BatchRecipe)
     corpus: str | Mapping[str, Any] | None = None
 
+    @property
+    def kind(self) -> str:
+        """What a recipe calls the objective."""
+        return next(name for name, kind in OBJECTIVES.items() if type(self.objective) is kind)
+
 
 def _objective(table: Mapping[str, Any]) -> Asked:
     kind = table.get("kind")
