@@ -67,6 +67,19 @@ def test_every_contender_has_its_numbers(finished: dict[str, Any]) -> None:
     assert len(finished["comparisons"]) == 15
 
 
+def test_who_was_tuned_to_an_end_of_what_was_tried_is_named(finished: dict[str, Any]) -> None:
+    named = re.findall(r"([\w@#]+) \(([\w ]+) (\S+), the (\w+)\)", " ".join(finished["held_equal"]))
+    ends = []
+    for each in finished["contenders"]:
+        if len(each["settings"]) == 1:
+            [(name, chosen)] = each["settings"].items()
+            tried = sorted(attempt["settings"][name] for attempt in each["tries"])
+            if chosen in (tried[0], tried[-1]):
+                end = "largest" if chosen == tried[-1] else "smallest"
+                ends.append((each["name"], name.replace("_", " "), f"{chosen:g}", end))
+    assert named == ends and 0 < len(ends) < 6
+
+
 def test_the_folder_holds_results_report_predictions_and_the_winner(finished: dict[str, Any]) -> None:
     folder = Path(finished["folder"])
     assert json.loads((folder / "results.json").read_text(encoding="utf-8")) == finished

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sightline.app import talk
 from sightline.app.folders import say_note
@@ -128,7 +128,7 @@ def _record(request: Request, under_way: Pretraining) -> dict[str, Any]:
         "sightline": sightline.__version__,
         "recipe": request.recipe.name,
         "changes": list(request.changes),
-        "objective": {"kind": recipe.kind} | asdict(recipe.objective),
+        "objective": {"kind": recipe.kind} | asdict(cast(Any, recipe.objective)),
         "model": asdict(recipe.model) | {"settings": dict(recipe.model.settings)},
         "training": asdict(recipe.training),
         "run": asdict(recipe.run),

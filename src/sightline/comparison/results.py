@@ -69,6 +69,19 @@ def _verdict(finished: list[Finished], rows: Rows, seed: int) -> Verdict:
     return judge(entries, rows.test.targets if rows.labels is None else None, level=LEVEL, seed=seed)
 
 
+def _edge(done: Finished) -> str | None:
+    """What dev chose, where that is the least or most that was tried of the one number that was tuned."""
+    settings = done.seeds[0]["settings"]
+    if len(settings) != 1:
+        return None
+    [(name, chosen)] = settings.items()
+    values = {record["settings"][name] for record in done.tries}
+    if len(values) < 2 or chosen not in (min(values), max(values)):
+        return None
+    end = "largest" if chosen == max(values) else "smallest"
+    return f"{done.contender.name} ({name.replace('_', ' ')} {chosen:g}, the {end})"
+
+
 def _held_equal(plan: Plan, finished: list[Finished], rows: Rows) -> list[str]:
     """What no contender had more of than another."""
     networks = any(done.contender.kind == "network" for done in finished)
@@ -93,6 +106,11 @@ def _held_equal(plan: Plan, finished: list[Finished], rows: Rows) -> list[str]:
     if random := [done.contender.name for done in finished if done.contender.random]:
         know = "it knows" if len(random) == 1 else "they know"
         said.append(f"{' and '.join(random)} began from random weights: {know} nothing but the training rows.")
+    if edges := [edge for done in finished if (edge := _edge(done))]:
+        said.append(
+            f"Dev chose what lies at an end of what was tried for {', '.join(edges)}: a value beyond it may be better"
+            " still, and such a contender better than it looks here."
+        )
     return said
 
 
