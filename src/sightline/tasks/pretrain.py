@@ -137,9 +137,11 @@ class Pretraining:
         while not self.finished:
             with recomputing(self.model, self.recipe.run.recompute):
                 done = next(steps)
-            planned = self._after(done)
+            planned = self._by_the_clock(done)
             if planned is not None:
                 steps = self._fit()
+            if done.step > (1 - self.recipe.run.average) * self.plan.steps:
+                self.averaging.add()
             look = self._look() if self._due(self.recipe.run.validate_every) else None
             try:
                 yield self._told(done, planned, look)
@@ -155,15 +157,17 @@ class Pretraining:
     def _fit(self) -> Iterator[Progress]:
         return fit(self.training, self.steps)
 
-    def _after(self, done: Progress) -> int | None:
-        """Count the step, and look at the clock; the number of steps, where that has changed."""
-        if done.step > (1 - self.recipe.run.average) * self.plan.steps:
-            self.averaging.add()
+    def _by_the_clock(self, done: Progress) -> int | None:
+        """Look at the clock now and then, and where it would be too late to do so later; the number of steps, where
+        that has changed."""
         minutes = self.recipe.run.minutes
         self._pace.append(done.seconds / max(1, done.tokens))
-        if minutes is None or (done.step % LOOK_AT_PACE and done.step > LOOK_AT_PACE):
+        if minutes is None:
             return None
         spent = self.elapsed
+        late = spent + LOOK_AT_PACE * done.seconds > 60 * minutes
+        if not late and done.step % LOOK_AT_PACE and done.step > LOOK_AT_PACE:
+            return None
         # What else takes time, such as looks and checkpoints, goes on taking its share of it.
         share = max(1.0, spent / max(1e-9, statistics.median(self._pace) * self.plan.tokens(done.step)))
         pace = statistics.median(self._pace) * min(share, 2.0)

@@ -8,6 +8,7 @@ stays as it was; what comes, stages and learning rate, follows the new number.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -52,7 +53,7 @@ class Plan:
 
     def of(self, steps: int, done: int = 0) -> Plan:
         """The plan for another number of steps, when so many are `done`: what ended before, ended where it did."""
-        steps = max(steps, done + 1)
+        steps = max(steps, done, 1)
         shares = accumulate(shape.share for shape in self.shapes)
         wanted = [round(min(share, 1.0) * steps) for share in shares]
         ends = [old if done > 0 and old <= done else max(new, done) for old, new in zip(self.ends, wanted, strict=True)]
@@ -78,7 +79,12 @@ def first_plan(recipe: Recipe, corpus_tokens: int) -> Plan:
 
 
 def by_the_clock(plan: Plan, done: int, seconds_left: float, seconds_a_token: float) -> Plan:
-    """The plan that ends when the time does, at the pace of now; the same one where the change would not matter."""
-    tokens = plan.tokens(done) + max(0.0, seconds_left) / seconds_a_token
-    steps = max(done + 1, int(tokens / a_step(plan.shapes)))
+    """The plan that ends when the time does, at the pace of now; the same one where the change would not matter.
+
+    How many tokens a further step reads depends on where the stages end that are not over yet, so it is searched for.
+    """
+    tokens = plan.tokens(done) + int(max(0.0, seconds_left) / seconds_a_token)
+    smallest = min(shape.rows * shape.tokens for shape in plan.shapes)
+    many = range(done, done + (tokens - plan.tokens(done)) // smallest + 1)
+    steps = done + max(0, bisect_right(many, tokens, key=lambda number: plan.of(number, done).tokens(number)) - 1)
     return plan if abs(steps - plan.steps) < MATTERS * plan.steps else plan.of(steps, done)
