@@ -16,7 +16,7 @@ from transformers import DataCollatorForLanguageModeling
 
 from contract.families import tiny
 from contract.reference import reference, run, saved
-from objectives.texts import MASK, batches_of, loss_of, only, plain_rows, text_rows, toy_words
+from objectives.texts import END, MASK, batches_of, loss_of, only, plain_rows, text_rows, toy_words
 from sightline.core.mask import Bidirectional
 from sightline.core.taps import record
 from sightline.errors import ConfigError, UnsupportedError
@@ -90,6 +90,19 @@ def test_as_many_as_the_rates_say(unit: str, shifted: bool) -> None:
     by_place = hidden.sum(0).double() / may.sum(0).clamp(min=1)
     assert abs(float(by_place[1:].mean()) - 0.2) < 0.02
     assert float(by_place[1:].max()) < 0.2 + 6 * (together * 0.16 / 50) ** 0.5
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_a_texts_ends_are_hidden_as_often_as_its_middle(unit: str) -> None:
+    """No token is spared for standing next to a special one."""
+    vocabulary, length, many = 300, 12, 4000
+    ids = numpy.random.default_rng(0).integers(3, vocabulary, (many, length + 3))
+    ids[:, [0, length + 1, length + 2]] = END
+    batch = only(
+        batches_of(Masked(rate=0.2, unit=unit), plain_rows(torch.from_numpy(ids)), words=toy_words(vocabulary))
+    )
+    often = (batch.targets != NOT_ASKED).double().mean(0)[1 : length + 1]
+    assert float(often.max() - often.min()) < 0.05, often
 
 
 def test_the_rate_goes_from_one_to_the_other() -> None:

@@ -95,9 +95,14 @@ class Masked:
             raise UnsupportedError(
                 "this tokenizer has no mask token to hide others by: learn one that has (kind wordpiece or roberta-bpe)"
             )
+        whole = self.unit in ("words", "word_spans")
+        if whole:  # a special token in a unit would keep its words from being hidden: those at a text's ends, mostly
+            special = words.special[ids]
+            apart = apart | special
+            apart[:, 1:] |= special[:, :-1]
         units = unit_numbers(self.unit, words.begins[ids].numpy(), apart.numpy(), random)
         wanted = max(1, round(self.rate_at(done) * int(may.sum())))
-        hidden = drawn(units, may.numpy(), wanted, self.unit in ("words", "word_spans"), random)
+        hidden = drawn(units, may.numpy(), wanted, whole, random)
         together = self.unit in ("spans", "word_spans")
         fate = random.random(int(units[-1, -1]) + 1)[units[hidden]] if together else random.random(int(hidden.sum()))
         text = numpy.flatnonzero(~words.special.numpy())
