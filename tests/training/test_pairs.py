@@ -241,11 +241,20 @@ def test_corpora_and_tokenizers_that_give_no_pairs() -> None:
     empty = PairSteps(
         documents_of([[2, 2, 3, 3]] * 2), NextSentence(), TOKENIZER, stages=[Stage(steps=1, rows=1, tokens=9)]
     )
-    with pytest.raises(InputError, match="no text"):
+    with pytest.raises(InputError, match="opens and closes a text"):
         empty[0]
     gpt2 = learn_tokenizer(["some text."], kind="bytelevel-bpe", vocabulary=257)
     with pytest.raises(UnsupportedError, match=r"\[CLS\] and \[SEP\]"):
         PairSteps(DOCUMENTS, NextSentence(), gpt2, stages=[Stage(steps=1, rows=1, tokens=9)])
+
+
+def test_a_document_of_nothing_but_unknown_words_is_a_text() -> None:
+    """As one in another script is, to a tokenizer that never met it."""
+    unknown = TOKENIZER.special.unk_id
+    some = documents_of([[CLS, unknown, unknown, unknown, SEP], [CLS, 9, 10, 11, SEP]])
+    made = PairSteps(some, NextSentence(), TOKENIZER, stages=[Stage(steps=20, rows=4, tokens=9)])
+    seen = {tuple(first + second) for step in range(20) for first, second, _ in texts_of(made.rows(step))}
+    assert (unknown,) * 3 in seen and all(len(batch.targets) for step in range(20) for batch in made[step])
 
 
 def test_a_text_without_sentences_still_has_halves() -> None:

@@ -124,7 +124,8 @@ class PairSteps:
         self.documents, self.objective = documents, objective
         self.stages, self.seed, self.short, self.micro_rows = tuple(stages), seed, short, micro_rows
         self.words, self._ends = words_of(tokenizer), sentence_ends(tokenizer).numpy()
-        self._special = self.words.special.numpy()
+        known = tokenizer.special
+        self._outer = [known.cls_id, known.sep_id, known.bos_id, known.eos_id]
         self._usable = numpy.flatnonzero(documents.lengths >= _SHORTEST)
         if len(self._usable) < 2:
             raise InputError(f"pairs need two documents of {_SHORTEST} tokens or more; give more text")
@@ -201,12 +202,14 @@ class PairSteps:
         number = int(self._usable[usable])
         ids = self.documents[number]
         begin, end = 0, len(ids)
-        while begin < end and self._special[ids[begin]]:
+        while begin < end and ids[begin] in self._outer:
             begin += 1
-        while begin < end and self._special[ids[end - 1]]:
+        while begin < end and ids[end - 1] in self._outer:
             end -= 1
         if begin == end:
-            raise InputError(f"document {number + 1} holds special tokens and no text; leave it out of the corpus")
+            raise InputError(
+                f"document {number + 1} holds nothing but what opens and closes a text; leave it out of the corpus"
+            )
         return ids[begin:end]
 
     @cached_property
