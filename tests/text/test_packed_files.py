@@ -10,11 +10,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import polars
 import pytest
 
 from sightline.errors import InputError, NotFoundError
 from sightline.text import packed_files as module
-from sightline.text.packed_files import packed_files
+from sightline.text.packed_files import PackedFile, packed_files
 
 ROWS = b'{"text": "one"}\n{"text": "two"}\n'
 SUFFIXES = (".jsonl", ".txt")
@@ -28,14 +29,14 @@ def test_a_file_is_itself_however_it_is_packed(suffix: str, pack: Callable[[byte
     path.write_bytes(pack(ROWS))
     (file,) = packed_files(path, SUFFIXES)
     assert (file.name, file.suffix, file.content) == ("rows.jsonl", ".jsonl", ROWS)
-    assert [row["text"] for row in file.rows()] == ["one", "two"]
+    assert list(file.texts("text")) == [("one",), ("two",)]
 
 
 def test_a_file_that_is_named_needs_no_ending(tmp_path: Path) -> None:
     path = tmp_path / "rows.raw"
     path.write_bytes(b"one\r\n\ntwo\n")
     (file,) = packed_files(path, SUFFIXES)
-    assert [row["text"] for row in file.rows()] == ["one", "", "two"]
+    assert list(file.texts("text")) == [("one",), ("",), ("two",)]
 
 
 def test_of_a_folder_or_an_archive_those_that_end_so(tmp_path: Path) -> None:
@@ -65,3 +66,54 @@ def test_what_is_not_there_or_too_much_is_an_error(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(module, "LARGEST", 2 * len(ROWS) - 1)
     with pytest.raises(InputError, match="more than 63 bytes"):
         packed_files(tmp_path, SUFFIXES)
+
+
+def packed(path: Path) -> PackedFile:
+    (file,) = packed_files(path, (".jsonl", ".parquet"))
+    return file
+
+
+def test_the_columns_that_are_asked_for_in_their_order(tmp_path: Path) -> None:
+    rows = {"a": ["one", "two"], "number": [1, 2], "b": ["three", "four"]}
+    polars.DataFrame(rows).write_parquet(tmp_path / "rows.parquet")
+    (tmp_path / "rows.jsonl").write_text('{"a": "one", "b": "three"}\n{"b": "four", "a": "two"}\n')
+    for name in ("rows.parquet", "rows.jsonl"):
+        assert list(packed(tmp_path / name).texts("b", "a")) == [("three", "one"), ("four", "two")]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('{"a": "one"}', r"row 2 of rows\.jsonl has no text 'text'; it has 'a'"),
+        ('{"text": 3}', r"row 2 of rows\.jsonl has no text 'text'; it has 'text'"),
+        ("{}", r"row 2 of rows\.jsonl has no text 'text'; it has nothing"),
+        ('{"text": "a \\ud800 b"}', r"row 2 of rows\.jsonl is not valid Unicode at character 3"),
+    ],
+)
+def test_a_row_that_has_no_text_is_named(row: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n' + row + "\n")
+    with pytest.raises(InputError, match=said):
+        list(packed(tmp_path / "rows.jsonl").texts("text"))
+
+
+def test_a_table_without_the_column(tmp_path: Path) -> None:
+    polars.DataFrame({"a": ["one"], "text": [None]}, schema_overrides={"text": polars.String}).write_parquet(
+        tmp_path / "rows.parquet"
+    )
+    for column, there in (("b", "'a', 'text'"), ("text", "'a', 'text'")):
+        with pytest.raises(InputError, match=f"row 1 of rows.parquet has no text '{column}'; it has {there}"):
+            list(packed(tmp_path / "rows.parquet").texts(column))
+    (tmp_path / "rows.parquet").write_bytes(b"PAR1 no table")
+    with pytest.raises(InputError, match=r"cannot read rows\.parquet: "):
+        list(packed(tmp_path / "rows.parquet").texts("text"))
+
+
+def test_a_small_file_that_holds_a_lot_is_refused_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    polars.DataFrame({"text": ["the same" * 10] * 100_000}).write_parquet(tmp_path / "rows.parquet")
+    monkeypatch.setattr(module, "LARGEST", 10**6)
+    read = packed(tmp_path / "rows.parquet").texts("text")
+    seen = 0
+    with pytest.raises(InputError, match="more than 1,000,000 bytes of text"):
+        for _ in read:
+            seen += 1
+    assert seen < 10_000

@@ -10,7 +10,7 @@ are means over their paradigms.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sightline.errors import InputError
@@ -35,23 +35,22 @@ class Paradigm:
     pairs: tuple[tuple[str, str], ...]
 
 
-def _rows(file: PackedFile) -> Iterator[tuple[str, ...]]:
-    for number, row in enumerate(file.rows(), start=1):
-        values = [row.get(key) for key in _KEYS]
-        for key, value in zip(_KEYS, values, strict=True):
-            if not isinstance(value, str) or not value.strip():
-                raise InputError(
-                    f"row {number} of {file.name} has no text {key!r}: a row of BLiMP has {', '.join(_KEYS)}"
-                )
-        yield tuple(map(str, values))
-
-
 def paradigms(files: Sequence[PackedFile]) -> list[Paradigm]:
-    """The paradigms that the files hold, by name. InputError for a row that lacks something."""
+    """The paradigms that the files hold, by name.
+
+    InputError for a row that lacks something, and for a paradigm that two files hold: its pairs would count twice.
+    """
     pairs: dict[str, list[tuple[str, str]]] = {}
     parts: dict[str, tuple[str, str]] = {}
+    of: dict[str, str] = {}
     for file in files:
-        for good, bad, field, term, name in _rows(file):
+        for number, row in enumerate(file.texts(*_KEYS), start=1):
+            blank = next((key for key, text in zip(_KEYS, row, strict=True) if not text.strip()), None)
+            if blank is not None:
+                raise InputError(f"row {number} of {file.name} has an empty {blank!r}; leave it out")
+            good, bad, field, term, name = row
+            if of.setdefault(name, file.name) != file.name:
+                raise InputError(f"{of[name]} and {file.name} both hold the paradigm {name}; leave one out")
             pairs.setdefault(name, []).append((good, bad))
             parts[name] = _PUBLISHED.get(field, field), _PUBLISHED.get(term, term)
     if not pairs:

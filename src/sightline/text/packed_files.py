@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from sightline.errors import InputError, NotFoundError
-from sightline.text.records import JSON_LINES, decoded_lines, json_rows, parquet_errors
+from sightline.text.records import JSON_LINES, decoded_lines, json_rows, parquet_rows, parquet_types
+from sightline.text.rows import no_unicode
 from sightline.text.unpack import is_archive, kind_of, members
 
-LARGEST = 2**30  # bytes of all files together
+LARGEST = 2**30  # bytes of all files together, and of the texts in one of them
+_OF_A_TEXT = 100  # bytes that a text takes beside its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +31,35 @@ class PackedFile:
         """How the name ends, in lower case."""
         return PurePosixPath(self.name).suffix.lower()
 
-    def rows(self) -> Iterator[Mapping[str, object]]:
-        """Rows by column; a line of a plain file, or a text of a .jsonl, is called "text"."""
-        if self.suffix == ".parquet":
-            import polars
+    def texts(self, *columns: str) -> Iterator[tuple[str, ...]]:
+        """The texts in these columns, row by row; a line of a plain file, or a text of a .jsonl, is one called "text".
 
-            with parquet_errors(Path(self.name)):
-                yield from polars.read_parquet(io.BytesIO(self.content)).iter_rows(named=True)
+        Raises InputError for a row without a text in one of them, for one that is no valid Unicode, and for more than
+        `LARGEST` bytes, which a small file may hold.
+        """
+        left = LARGEST
+        for number, row in enumerate(self._rows(columns), start=1):
+            found = []
+            for column in columns:
+                text = row.get(column)
+                if not isinstance(text, str):
+                    there = ", ".join(map(repr, list(row)[:12])) or "nothing"
+                    raise InputError(f"row {number} of {self.name} has no text {column!r}; it has {there}")
+                try:
+                    left -= len(text.encode()) + _OF_A_TEXT
+                except UnicodeEncodeError as error:
+                    raise no_unicode(f"row {number} of {self.name}", error) from None
+                found.append(text)
+            if left < 0:
+                raise InputError(f"{self.name} holds more than {LARGEST:,} bytes of text; give a smaller file")
+            yield tuple(found)
+
+    def _rows(self, columns: Sequence[str]) -> Iterator[Mapping[str, object]]:
+        if self.suffix == ".parquet":
+            there = parquet_types(self.content, self.name)
+            wanted = [column for column in columns if column in there] or list(there)[:1]
+            for values in parquet_rows(self.content, wanted, self.name):
+                yield dict.fromkeys(there) | dict(zip(wanted, values, strict=True))
             return
         lines = decoded_lines(io.BytesIO(self.content), self.name)
         if self.suffix in JSON_LINES:

@@ -137,30 +137,30 @@ def json_rows(lines: Iterable[str], name: str) -> Iterator[str | Mapping[str, ob
 
 
 @contextmanager
-def parquet_errors(path: Path) -> Iterator[None]:
+def parquet_errors(name: Path | str) -> Iterator[None]:
     """What polars raises, as one line."""
     import polars
 
     try:
         yield
     except polars.exceptions.PolarsError as error:
-        raise InputError(f"cannot read {path}: {str(error).splitlines()[0]:.120}; is it a Parquet file?") from None
+        raise InputError(f"cannot read {name}: {str(error).splitlines()[0]:.120}; is it a Parquet file?") from None
 
 
-def parquet_types(path: Path) -> dict[str, bool]:
-    """The columns of a .parquet, and whether each holds texts."""
+def parquet_types(source: Path | bytes, name: str | None = None) -> dict[str, bool]:
+    """The columns of a .parquet, a path or what stands in it under this name, and whether each holds texts."""
     import polars
 
-    with parquet_errors(path):
-        return {key: kind == polars.String for key, kind in polars.scan_parquet(path).collect_schema().items()}
+    with parquet_errors(name or str(source)):
+        return {key: kind == polars.String for key, kind in polars.scan_parquet(source).collect_schema().items()}
 
 
-def parquet_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[object, ...]]:
-    """The values of these columns of a .parquet, row by row."""
+def parquet_rows(source: Path | bytes, columns: Sequence[str], name: str | None = None) -> Iterator[tuple[object, ...]]:
+    """The values of these columns of a .parquet, a path or what stands in it under this name, row by row."""
     import polars
 
-    with parquet_errors(path):
-        rows = polars.scan_parquet(path).select(columns)
+    with parquet_errors(name or str(source)):
+        rows = polars.scan_parquet(source).select(columns)
         for some in rows.collect_batches(chunk_size=_ROWS_AT_ONCE, lazy=True):
             yield from some.iter_rows()
 
