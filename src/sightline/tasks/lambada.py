@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy
 
-from sightline.errors import InputError
+from sightline.errors import ConfigError, InputError
 from sightline.tasks.benchmark import Benchmark, Part, Progress, Record
 from sightline.tasks.reading import Reading, View, readings
 from sightline.tasks.scorer import Scorer
@@ -29,9 +29,8 @@ def passages(files: Sequence[PackedFile]) -> list[str]:
     """The passages, of whichever file holds them. InputError for a row that is no passage of two words or more."""
     found: list[str] = []
     for file in files:
-        for number, row in enumerate(file.rows(), start=1):
-            text = row.get("text")
-            if not isinstance(text, str) or len(text.split()) < 2:
+        for number, (text,) in enumerate(file.texts("text"), start=1):
+            if len(text.split()) < 2:
                 raise InputError(f"row {number} of {file.name} has no 'text' of two words or more; LAMBADA's rows have")
             found.append(text.rstrip())
     if not found:
@@ -51,7 +50,10 @@ def _last_word(by: Scorer, reading: Reading, owner: int) -> View:
             f"the last word of passage {owner + 1} alone has more tokens than the model reads; leave it out"
         )
     end = replace(reading, ids=reading.ids[cut:], words=reading.words[cut:], spans=reading.spans[cut:])
-    return next(by.windows.views(end, owner, first - cut))
+    view = next(by.windows.views(end, owner, first - cut))
+    words = view.words.copy()
+    words[slice(*view.places)] = words.max() + 1  # one word, whatever the tokenizer takes it for
+    return replace(view, words=words)
 
 
 def judge(by: Scorer, texts: Sequence[str], before: int, progress: Progress) -> Record:
@@ -88,7 +90,11 @@ def _table(by: Scorer, found: Record) -> str:
 
 
 def lambada(by: Scorer, files: Sequence[PackedFile]) -> Benchmark:
-    """The benchmark for one model; a part is some passages."""
+    """The benchmark for one model; a part is some passages. ConfigError where pieces that come later would be seen."""
+    if by.within_word not in (None, "l2r"):
+        raise ConfigError(
+            f"within_word={by.within_word!r} shows pieces of the word that LAMBADA asks for; choose 'l2r'"
+        )
     texts = passages(files)
 
     def part(start: int) -> Part:
