@@ -3,6 +3,7 @@
 Shapes: T tokens.
 """
 
+import gzip
 import io
 import json
 import lzma
@@ -31,7 +32,9 @@ from sightline.tasks.blimp import paradigms
 from sightline.tasks.evaluate import evaluate
 from sightline.tasks.lambada import passages
 from sightline.tasks.orders import order_log_probs
+from sightline.tasks.reading import readings
 from sightline.tasks.score import score
+from sightline.tasks.scorer import scorer
 from sightline.text.packed_files import packed_files
 from sightline.text.tokenizer_files import load_tokenizer
 
@@ -216,6 +219,23 @@ def test_a_masked_model_fills_the_pieces_of_the_last_word(tmp_path: Path) -> Non
     assert math.log(found.summary["pseudo_perplexity"]) == pytest.approx(nats / 3)
 
 
+def test_no_piece_of_the_asked_word_is_seen_where_the_tokenizer_cuts_it(tmp_path: Path) -> None:
+    """Not those behind a hyphen either: were they others, the first piece would be as likely."""
+    model, costs = bert(), []
+    for word in ("cat-mat", "cat-dog"):
+        path = write_passages(tmp_path / f"{word}.jsonl", [f"the dog sat on the {word}"])
+        by, [text] = scorer(model), passages(packed_files(path, lambada.SUFFIXES))
+        view = lambada._last_word(by, readings(by.tokenizer, [text])[0], 0)
+        assert view.asked == 3
+        costs.append(by.asker.ask([view], lambda done: None))
+    assert costs[0][:2] == pytest.approx(costs[1][:2]) and costs[0][2] != pytest.approx(costs[1][2])
+
+
+def test_a_word_is_not_asked_with_its_pieces_in_sight(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="choose 'l2r'"):
+        evaluate(bert(), "lambada", write_passages(tmp_path / "passages.jsonl"), within_word="original")
+
+
 def test_of_a_long_passage_the_end_is_read(tmp_path: Path) -> None:
     model = causal()
     long = " ".join(["the mat"] * 40) + " cat"
@@ -364,6 +384,14 @@ WRONG = {
     "blimp": {"text": "the cat"},
     "lambada": {"text": "alone"},
 }
+
+
+def test_a_paradigm_that_lies_there_twice_is_not_counted_twice(tmp_path: Path) -> None:
+    content = "".join(json.dumps(row) + "\n" for row in rows("agreement"))
+    (tmp_path / "agreement.jsonl").write_text(content)
+    (tmp_path / "copy.jsonl.gz").write_bytes(gzip.compress(content.encode()))
+    with pytest.raises(InputError, match=r"agreement\.jsonl and copy\.jsonl both hold the paradigm agreement"):
+        evaluate(causal(), "blimp", tmp_path)
 
 
 @pytest.mark.parametrize("benchmark", WRONG)

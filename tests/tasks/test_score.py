@@ -5,7 +5,7 @@ Shapes: T tokens.
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy
 import pytest
@@ -289,6 +289,35 @@ def test_a_masked_model_is_asked_where_a_token_has_text_on_both_sides() -> None:
         assert found.log_probs[place] == pytest.approx(
             float(log_probs_at(model, row, place - begin + 1)[ids[place]]), abs=1e-9
         )
+
+
+def test_windows_without_anything_before_them_meet_where_answers_come_one_place_before() -> None:
+    model = hybrid()
+    with pytest.raises(InputError, match="choose 1 to 7, so that windows of 8 meet"):
+        score(model, LONG, method="pseudo", bos="none", max_length=8, stride=8)
+    ids = model.tokenizer.encode(LONG, add_special_tokens=False)
+    with pytest.warns(UserWarning, match="in windows"):
+        found = score(model, LONG, method="pseudo", bos="none", max_length=8, stride=7, within_word="original")[0]
+    assert found.log_probs[0] is None
+    starts = [*range(0, len(ids) - 8, 7), len(ids) - 8]
+    for place in range(1, len(ids)):
+        begin = max(start for start in starts[:-1] if start < place)  # a window's first token answers for none
+        if place >= (starts[-1] + starts[-2] + 8 + 1) // 2:  # where the last, which begins earlier, has more around it
+            begin = starts[-1]
+        row = ids[begin : begin + 8]
+        row[place - begin] = model.tokenizer.special.mask_id
+        wanted = float(log_probs_at(model, row, place - begin - 1)[ids[place]])
+        assert found.log_probs[place] == pytest.approx(wanted, abs=1e-9)
+
+
+@pytest.mark.parametrize("make", [bert, hybrid, causal])
+def test_what_looks_like_a_special_token_is_text(make: Callable[[], Model]) -> None:
+    model = make()
+    for sign in ("[MASK]", "<mask>", "[SEP]", "<|endoftext|>"):
+        (text,) = score(model, f"the cat {sign} sat")
+        special = model.tokenizer.special
+        named = {special.mask_id, special.sep_id, special.cls_id, special.eos_id} - {None}
+        assert not named & set(text.ids) and "".join(text.tokens).replace(" ", "") == f"thecat{sign}sat"
 
 
 def test_a_text_that_just_fits_is_one_row() -> None:

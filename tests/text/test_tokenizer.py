@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.errors import InputError
+from sightline.tasks.corpus_encoder import Encoder
+from sightline.text.learn import learn_tokenizer
 from sightline.text.special import SpecialTokens
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.tokenizer_files import load_tokenizer
@@ -170,6 +172,34 @@ def test_added_tokens_are_kept_whole(wordpiece: Tokenizer, bytelevel: Tokenizer)
         assert tokenizer.special.names == known.special.names
         with pytest.raises(InputError, match="empty"):
             tokenizer.add_tokens([""])
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bytelevel-bpe", "roberta-bpe"])
+def test_literal_reads_as_a_corpus_is_read(kind: str) -> None:
+    """What looks like a special token is none, and the tokenizer stays as it was."""
+    tokenizer = learn_tokenizer(["The fox [runs] over <a> hen | and a dog / sleeps"] * 3, kind=kind, vocabulary=300)
+    marks = ["[MASK]", "[SEP]", "[UNK]", "<mask>", "</s>", "<unk>", "<pad>", "<|endoftext|>"]
+    texts = ["The fox", "", *(f"The {mark} fox{mark}" for mark in marks), "日本"]
+    before = [tokenizer.encode(text, add_special_tokens=False) for text in texts]
+    found = [row.ids for row in tokenizer.literal(texts)]
+    assert [row.ids for row in tokenizer.literal(texts, offsets=True)] == found
+    assert [tokenizer.encode(text, add_special_tokens=False) for text in texts] == before != found
+    ids, lengths = Encoder(copy.deepcopy(tokenizer)).encode(texts)
+    outer = len(tokenizer.special.document_start), len(tokenizer.special.document_end)
+    ends = lengths.cumsum()
+    assert found == [
+        ids[end - length + outer[0] : end - outer[1]].tolist() for end, length in zip(ends, lengths, strict=True)
+    ]
+
+
+def test_literal_leaves_whole_words_as_they_are() -> None:
+    """Their `<unk>` and `<eos>` stand in the texts that they were made of."""
+    words = {"<unk>": 0, "<eos>": 1, "fox": 2}
+    backend = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    backend.add_special_tokens(["<unk>", "<eos>"])
+    tokenizer = Tokenizer(backend, names={"unk": "<unk>", "eos": "<eos>"}, makes_types=False)
+    assert tokenizer.literal(["fox <unk> hen <eos>"])[0].ids == [2, 0, 0, 1]
 
 
 def test_a_tokenizer_travels_to_other_processes(wordpiece: Tokenizer) -> None:

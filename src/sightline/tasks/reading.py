@@ -45,7 +45,7 @@ def _words(row: tokenizers.Encoding, known: Words | None) -> NDArray[numpy.int64
 
 
 def readings(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Reading]:
-    """Texts (valid Unicode) as their tokens.
+    """Texts (valid Unicode) as their tokens; what looks like a special token is text.
 
     A word is what the tokenizer cuts before it looks for pieces, as in minicons: punctuation is apart where it cuts
     there. Vocabularies that mark the beginnings of words in their pieces (sentencepiece's) are asked for these.
@@ -53,7 +53,7 @@ def readings(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Reading]:
     known = words_of(tokenizer) if tokenizer.kind in ("unigram", "bpe") else None
     return [
         Reading(text=text, ids=numpy.array(row.ids, dtype=numpy.int32), spans=row.offsets, words=_words(row, known))
-        for text, row in zip(texts, tokenizer.encodings(texts, False, offsets=True), strict=True)
+        for text, row in zip(texts, tokenizer.literal(texts, offsets=True), strict=True)
     ]
 
 

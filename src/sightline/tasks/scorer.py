@@ -149,7 +149,8 @@ def scorer(
     before = how == "causal" or view.shifted
     outside = around(tokenizer, bos, first_needs=before, closed=how == "pseudo")
     room = longest(view, max_length) - len(outside.before) - len(outside.after)
-    most = room - (how == "causal")  # of a window that comes later, the first token is there for the second
+    # Of a window that comes later, the first token is there for the second, where that is asked one place before.
+    most = room - (how == "causal" or (view.shifted and not outside.before))
     if most < 1:
         raise InputError(f"max_length=… leaves {max(room, 0)} tokens for text; raise it")
     if stride is not None and not 1 <= stride <= most:

@@ -60,8 +60,7 @@ def _lines(file: PackedFile) -> list[str]:
     """The lines of the file, their ends included."""
     if file.suffix not in (".jsonl", ".ndjson", ".parquet"):
         return list(io.StringIO(file.content.decode("utf-8-sig").replace("\r\n", "\n")))
-    texts = [row.get("text") for row in file.rows()]
-    return [text if text.endswith("\n") else f"{text}\n" for text in texts if isinstance(text, str)]
+    return [text if text.endswith("\n") else f"{text}\n" for (text,) in file.texts("text")]
 
 
 def _keeps_lines(tokenizer: Tokenizer) -> bool:
@@ -80,9 +79,9 @@ def read(tokenizer: Tokenizer, file: PackedFile) -> Text:
     for start in range(0, len(lines), LINES_AT_ONCE):
         some = lines[start : start + LINES_AT_ONCE]
         if end is None:
-            parts += tokenizer.encodings(["".join(some)], False)[0].ids
+            parts += tokenizer.literal(["".join(some)])[0].ids
         else:
-            for row in tokenizer.encodings(some, False):
+            for row in tokenizer.literal(some):
                 parts += [*row.ids, end]
     if len(parts) < 2:
         raise InputError(f"{file.name} has no text that the tokenizer can read")

@@ -4,6 +4,7 @@ Padding and cutting are done here, on the rows of one call: the library keeps bo
 where one caller's choice silently cuts another's text.
 """
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -159,6 +160,26 @@ class Tokenizer:
             exact.encode(self.backend, row, add_special_tokens) if exact.needs(row, made.ids) else made
             for row, made in zip(rows, encoded, strict=True)
         ]
+
+    def literal(self, texts: Sequence[str], *, offsets: bool = False) -> list[tokenizers.Encoding]:
+        """Texts as the library's rows, without added tokens, and what looks like `[MASK]` in one is six signs of it: as
+        a corpus is read, so that a model is asked for what it was taught.
+
+        A vocabulary of whole words is the exception: its `<unk>` and `<eos>` are words of the texts it was made of.
+        """
+        rows = self.encodings(texts, False, offsets=offsets)
+        if self.kind == "wordlevel":
+            return rows
+        special = {id for id, token in self.backend.get_added_tokens_decoder().items() if token.special}
+        again = [index for index, row in enumerate(rows) if not special.isdisjoint(row.ids)]
+        if again:
+            plain = copy.copy(self)
+            plain.backend = copy.deepcopy(self.backend)
+            plain.backend.encode_special_tokens = True
+            read = plain.encodings([texts[index] for index in again], False, offsets=offsets)
+            for index, row in zip(again, read, strict=True):
+                rows[index] = row
+        return rows
 
     def _limit(self, max_length: int | None, truncation: bool) -> int | None:
         limit = self.max_length if max_length is None and truncation else max_length
