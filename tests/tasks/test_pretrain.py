@@ -195,6 +195,13 @@ def test_what_does_not_fit(corpus: Corpus) -> None:
         Pretraining(replace(recipe("next_sentence"), model=ModelRecipe(family="gpt2", size="tiny")), corpus)
 
 
+@pytest.mark.parametrize("kind", ["causal", "masked"])
+def test_a_stream_that_nobody_asks_is_not_taught(kind: str, corpus: Corpus) -> None:
+    xlnet = ModelRecipe(family="xlnet", size="tiny")
+    with pytest.raises(ConfigError, match=f"only the objective permutation teaches; .* another family for {kind}"):
+        Pretraining(replace(recipe(kind), model=xlnet), corpus)
+
+
 def test_a_mask_that_would_not_be_looked_through_or_shows_what_is_asked(corpus: Corpus) -> None:
     def through(kind: str, mask: str) -> Recipe:
         asked = recipe(kind)

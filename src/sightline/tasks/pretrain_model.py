@@ -42,7 +42,8 @@ def masks_of(recipe: Recipe) -> tuple[Mask, ...]:
 def new_model(recipe: Recipe, corpus: Corpus, *, device: str | None = None) -> Model:
     """A new model for the corpus's tokens, with the heads that the objective asks, and positions for its longest rows.
 
-    Raises ConfigError where the family has no such head, or the recipe gives fewer positions than a row has tokens.
+    Raises ConfigError where the family has no such head, or learns in one stream and is asked in another, or the recipe
+    gives fewer positions than a row has tokens.
     """
     layout = layout_of(recipe.model.family)
     has = {head.name for head in layout.heads}
@@ -50,6 +51,11 @@ def new_model(recipe: Recipe, corpus: Corpus, *, device: str | None = None) -> M
         raise ConfigError(
             f"a {recipe.model.family} has no head {', '.join(lacking)}, which this objective asks; it has"
             f" {', '.join(sorted(has))}"
+        )
+    if layout.two_streams and not isinstance(recipe.objective, Permutation):
+        raise ConfigError(
+            f"a {recipe.model.family} is asked for a token in a stream of its own, which only the objective permutation"
+            f" teaches; choose that, or another family for {recipe.kind}"
         )
     longest = max(shape.tokens for shape in recipe.batches.shapes)
     settings = dict(recipe.model.settings)
