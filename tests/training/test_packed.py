@@ -83,7 +83,7 @@ def test_rows_are_what_walking_along_the_documents_gives(lengths: list[int], sta
         for got, row in zip(rows.documents.tolist(), expected[step], strict=True):
             numbers = {document: number for number, document in enumerate(dict.fromkeys(each for _, each in row))}
             assert got == [numbers[document] for _, document in row]
-        assert len(rows.numbers) == len(rows.ids)
+        assert rows.numbers == tuple(row[0][1] + 1 for row in expected[step])
 
 
 @given(LENGTHS, st.integers(1, 8), st.integers(0, 3))

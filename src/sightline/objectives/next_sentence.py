@@ -39,7 +39,7 @@ class Pairs:
     types    int64 (B, T): 0 up to the first [SEP], then 1
     lengths  int64 (B,): how many tokens of a row are real
     follows  int64 (B,): FOLLOWS where B follows A, else ANOTHER
-    numbers  the rows' numbers within the pass, from 1: for messages
+    numbers  of each row, the number of the document that it begins in, from 1: for messages
     """
 
     ids: Tensor

@@ -26,7 +26,7 @@ class Batch:
 
     inputs   what the model is called with: input_ids, attention_mask …, each (B, T)
     targets  what is asked of them; the objective knows its shape, and moves it to the model's device
-    rows     the rows' numbers in the user's file: for messages
+    rows     each row's number in the user's file, or that of a corpus's document which it begins in: for messages
     tokens   how many of the tokens are real: for progress
     memory   what these rows remember of earlier batches, where they go on from them; the model reads it and adds to it
     kind     which of several things is asked, for an objective that asks more than one

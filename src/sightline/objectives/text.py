@@ -28,7 +28,7 @@ class TextRows:
 
     ids        int64 (B, T + 1); the last token is nobody's input, it is what the last input is followed by
     documents  int64 (B, T + 1): which document of its row a token belongs to, from 0 upwards
-    numbers    the rows' numbers within the pass, from 1: for messages
+    numbers    of each row, the number of the document that it begins in, from 1: for messages
 
     >>> rows = TextRows(ids=torch.tensor([[5, 6, 7, 8]]), documents=torch.tensor([[0, 0, 1, 1]]), numbers=(1,))
     >>> rows.inputs["position_ids"], rows.following

@@ -203,9 +203,10 @@ def _finite(
     if not (math.isfinite(loss) and math.isfinite(size)):
         wrong = f"the loss is {loss:.4g} but its gradient {size}" if math.isfinite(loss) else f"the loss is {loss}"
         rows = [number for batch in batches for number in batch.rows]
+        named = f"{', '.join(map(str, rows[:50]))}{' …' if len(rows) > 50 else ''}"
         raise DivergedError(
             f"step {training.step + 1}: {wrong}; the weights are still those from before it. Lower learning_rate, or"
-            f" look at its rows: {', '.join(map(str, rows[:50]))}{' …' if len(rows) > 50 else ''}"
+            f" look at its rows (of a corpus: the documents in which they begin): {named}"
         )
     return dict(zip(means, numbers, strict=True)), norm, size
 

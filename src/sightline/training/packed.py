@@ -56,7 +56,8 @@ class PackedSteps:
     words       what is known of its tokens: `words_of(corpus.tokenizer)`
     stages      the shapes of the steps, one stage after the other; a later one reads on where the one before it stopped
     seed        of the order of documents in each pass, and of all that the objective draws
-    micro_rows  a batch of more rows than this is cut into micro-batches; changes nothing but rounding. None: never
+    micro_rows  a batch of more rows than this is cut into micro-batches; changes rounding, and what
+                dropout draws. None: never
 
     Pass p reads the documents in the order `default_rng((seed, p)).permutation(N)`, as one stream. A row is T tokens of
     it and the one behind them, with which the next row begins: so each token of a pass is asked for once. What is left
@@ -113,8 +114,7 @@ class PackedSteps:
         numbers = []
         for row in range(stage.rows):
             place = self._begin(self._later(first, row, stage.tokens), stage.tokens)
-            self._read(place, ids[row], documents[row])
-            numbers.append(place.offset // stage.tokens + 1)
+            numbers.append(1 + self._read(place, ids[row], documents[row]))
         return TextRows(ids=torch.from_numpy(ids), documents=torch.from_numpy(documents), numbers=tuple(numbers))
 
     def __getitem__(self, step: int) -> list[Batch]:
@@ -163,18 +163,20 @@ class PackedSteps:
             self._passes[number] = order, numpy.cumsum(self.documents.lengths[order])
         return self._passes[number]
 
-    def _read(self, place: _Place, ids: numpy.ndarray, documents: numpy.ndarray) -> None:
-        """Fill a row (T + 1,) with the tokens from `place` on, and with which document of the row each is of."""
+    def _read(self, place: _Place, ids: numpy.ndarray, documents: numpy.ndarray) -> int:
+        """Fill a row (T + 1,) with the tokens from `place` on, and with which document of the row each is of; the index
+        of the first of them."""
         order, ends = self._order(place.number)
         at = int(numpy.searchsorted(ends, place.offset, side="right"))
         begin = place.offset - (int(ends[at - 1]) if at else 0)
-        filled, segment = 0, 0
+        first, filled, segment = int(order[at]), 0, 0
         while filled < len(ids):
             piece = self.documents[int(order[at])][begin : begin + len(ids) - filled]
             ids[filled : filled + len(piece)] = piece
             documents[filled : filled + len(piece)] = segment
             filled, segment = filled + len(piece), segment + bool(len(piece))
             at, begin = at + 1, 0
+        return first
 
     @cached_property
     def fingerprint(self) -> str:

@@ -162,7 +162,7 @@ class PairSteps:
             first, second, label = self._pair(document, within, stage.tokens - ADDED, random)
             made.append((first, second))
             follows.append(label)
-            numbers.append(place + 1)
+            numbers.append(int(self._usable[document]) + 1)
         width = max(len(first) + len(second) for first, second in made) + ADDED
         ids = numpy.full((len(made), width), self.filler, numpy.int64)
         types, lengths = numpy.zeros_like(ids), numpy.empty(len(made), numpy.int64)

@@ -96,7 +96,8 @@ class BatchRecipe:
 
     rows, tokens  rows of a step, and tokens of a row
     stages        in their place, several shapes one after another; their shares are 1 together
-    micro_rows    rows that are computed at once; a step's gradients are added up. None: all
+    micro_rows    rows that are computed at once; a step's gradients are added up, which changes rounding, and
+                  what dropout draws. None: all
     """
 
     rows: int = 64
