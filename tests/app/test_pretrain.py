@@ -2,6 +2,8 @@
 
 import gc
 import json
+import multiprocessing
+import os
 import random
 import signal
 import subprocess
@@ -102,8 +104,11 @@ def test_from_texts_to_a_model(recipe: str, tmp_path: Path, capsys: pytest.Captu
     log = logged(out)
     assert [line["step"] for line in log] == list(range(1, 41)) and log[14]["look"]["samples"][0].startswith("the fox")
     assert {path.name for path in out.iterdir() if path.is_dir()} == {"tensorboard"}
-    main(["pretrain", recipe, "--out", str(out), "--resume"])
+    assert main(["pretrain", recipe, "--out", str(out), "--resume", "--set", "run.validate_every=7"]) == 0
     assert "finished before" in capsys.readouterr().err
+    for change, said in (("run.steps=99", "run.steps=40, and now it is 99"), ("batches.rows=5", "batches.rows=4")):
+        assert main(["pretrain", recipe, "--out", str(out), "--resume", "--set", change]) == 2
+        assert f"was taught with {said}" in capsys.readouterr().err
 
 
 def test_tensorboard_reads_the_same_numbers(recipe: str, tmp_path: Path) -> None:
@@ -221,6 +226,40 @@ def test_what_cannot_be_is_one_line(
     assert main(["pretrain", recipe, "--out", str(tmp_path / "out"), *words]) == 2
     captured = capsys.readouterr()
     assert says in captured.err.splitlines()[-1] and captured.out == ""
+
+
+@pytest.mark.parametrize("words", [[], ["--resume"]])
+def test_a_corpus_that_came_to_nothing_blocks_no_folder(
+    recipe: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither an error while it is prepared or after it, nor a process that was killed meanwhile."""
+    given = ["pretrain", recipe, "--out", str(tmp_path / "out"), "--set", "run.steps=2"]
+    assert main([*given, "--set", "batches.tokens=5000"]) == 2
+    with monkeypatch.context() as patch:
+        patch.setattr(pretraining, "_say_plan", lambda *_: os._exit(9))
+        process = multiprocessing.get_context("fork").Process(target=main, args=(given,))
+        process.start()
+        process.join()
+    assert process.exitcode == 9 and (tmp_path / "out" / "corpus").is_dir()
+    assert main([*given, *words]) == 0
+    assert "model" in capsys.readouterr().out
+
+
+def test_a_corpus_is_named_from_where_the_recipe_is(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = str(Path(recipe).parent / "texts.txt")
+    told = ["--documents", "lines", "--kind", "wordpiece", "--vocabulary", "60", "--valid"]
+    assert main(["prepare", texts, "--out", str(tmp_path / "there" / "corpus"), *told, "0.2"]) == 0
+    table = RECIPE[RECIPE.index("[corpus]") : RECIPE.index("[model]")]
+    (tmp_path / "there" / "recipe.toml").write_text('corpus = "corpus"\n' + RECIPE.replace(table, ""))
+    monkeypatch.chdir(tmp_path)
+    given = ["pretrain", "there/recipe.toml", "--set", "run.steps=1"]
+    assert main([*given, "--out", "out"]) == 0
+    assert main(["prepare", texts, "--out", "other", *told, "0.4"]) == 0
+    capsys.readouterr()
+    assert main([*given, "--out", "out", "--corpus", "other", "--resume"]) == 2
+    assert "out was taught on another corpus" in capsys.readouterr().err
 
 
 def test_folders_that_hold_other_things(recipe: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

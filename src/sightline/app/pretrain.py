@@ -40,5 +40,6 @@ def pretrain(
 
     changes = [*(change or []), *([] if minutes is None else [f"run.minutes={minutes}"])]
     pretrain_model(
-        Request(recipe=recipe, out=out, corpus=corpus, changes=tuple(changes), device=device, resume=resume), json=json
+        Request(recipe=recipe, out=out, corpus=corpus, changes=tuple(changes), device=device, resume=resume),
+        as_json=json,
     )

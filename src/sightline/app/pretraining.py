@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -58,22 +59,31 @@ def _files(table: Mapping[str, Any], beside: Path) -> list[str]:
     return [demo if name == "demo" else name if "://" in name else str(beside / name) for name in files]
 
 
-def _corpus(request: Request, recipe: Recipe) -> Corpus:
-    """The corpus of a folder, or of the files that the recipe names, which are prepared first."""
+def _folder(request: Request, recipe: Recipe) -> Path | None:
+    """The folder of the corpus, where one is named: on the command line, or in the recipe and from there."""
+    if request.corpus is not None:
+        return Path(request.corpus)
+    return request.recipe.parent / recipe.corpus if isinstance(recipe.corpus, str) else None
+
+
+def _corpus(request: Request, recipe: Recipe, enter: Callable[[], None]) -> Corpus:
+    """The corpus of a folder, or of the files that the recipe names, which are prepared first, in a folder that is
+    entered for that."""
     from sightline.tasks.prepare import Preparation
     from sightline.tasks.prepare_config import PrepareConfig
     from sightline.text.corpus import open_corpus
     from sightline.training.toml_tables import from_table
 
-    place = request.corpus or recipe.corpus
-    if place is None:
+    folder, table = _folder(request, recipe), recipe.corpus
+    if folder is not None:
+        return open_corpus(folder)
+    if not isinstance(table, Mapping):
         raise ConfigError("there is no corpus: --corpus names a folder that sightline prepare made")
-    if isinstance(place, str):
-        return open_corpus(place)
-    config = from_table(PrepareConfig, {name: place[name] for name in place if name != "files"}, "corpus")
+    config = from_table(PrepareConfig, {name: table[name] for name in table if name != "files"}, "corpus")
+    files = _files(table, request.recipe.parent)
+    enter()
     with talk.busy("Preparing the corpus"):
-        preparation = Preparation(_files(place, request.recipe.parent), request.out / CORPUS, config)
-        for _ in preparation.run():
+        for _ in Preparation(files, request.out / CORPUS, config).run():
             pass
     return open_corpus(request.out / CORPUS)
 
@@ -119,6 +129,41 @@ def _train(request: Request, under_way: Pretraining) -> None:
         train(request.out, request.again(), under_way.run(), take, reached)
 
 
+def _tables(recipe: Recipe) -> dict[str, dict[str, Any]]:
+    """The recipe's tables, but the corpus, as JSON has them."""
+    told = {
+        "objective": {"kind": recipe.kind} | asdict(cast(Any, recipe.objective)),
+        "model": asdict(recipe.model) | {"settings": dict(recipe.model.settings)},
+        "batches": asdict(recipe.batches),
+        "training": asdict(recipe.training),
+        "run": asdict(recipe.run),
+    }
+    tables: dict[str, dict[str, Any]] = json.loads(json.dumps(told))
+    return tables
+
+
+def _check_same(request: Request, made: Mapping[str, Any], recipe: Recipe) -> None:
+    """ConfigError where the model in the folder was taught by another recipe, or on another corpus."""
+    from sightline.tasks.pretrain import MAY_CHANGE
+    from sightline.text.corpus import open_corpus
+
+    for table, now in _tables(recipe).items():
+        then = made.get(table) or {}
+        for name, value in now.items():
+            if then.get(name) != value and not (table == "run" and name in MAY_CHANGE):
+                raise ConfigError(
+                    f"the model in {request.out} was taught with {table}.{name}={then.get(name)!r}, and now it is"
+                    f" {value!r}; name another folder with --out"
+                )
+    folder = _folder(request, recipe)
+    if (
+        folder is not None
+        and folder.is_dir()
+        and open_corpus(folder, verify=False).fingerprint != made["corpus"]["fingerprint"]
+    ):
+        raise ConfigError(f"the model in {request.out} was taught on another corpus; name another folder with --out")
+
+
 def _record(request: Request, under_way: Pretraining) -> dict[str, Any]:
     """How the model was made."""
     import sightline
@@ -128,10 +173,7 @@ def _record(request: Request, under_way: Pretraining) -> dict[str, Any]:
         "sightline": sightline.__version__,
         "recipe": request.recipe.name,
         "changes": list(request.changes),
-        "objective": {"kind": recipe.kind} | asdict(cast(Any, recipe.objective)),
-        "model": asdict(recipe.model) | {"settings": dict(recipe.model.settings)},
-        "training": asdict(recipe.training),
-        "run": asdict(recipe.run),
+        **_tables(recipe),
         "stages": [asdict(stage) for stage in plan.stages],
         "corpus": {"fingerprint": under_way.corpus.fingerprint, "tokens": under_way.corpus.train.tokens},
         "steps": plan.steps,
@@ -153,10 +195,10 @@ def _finish(request: Request, under_way: Pretraining) -> dict[str, Any]:
     return record
 
 
-def _answer(request: Request, record: dict[str, Any], *, json: bool) -> None:
+def _answer(request: Request, record: dict[str, Any], *, as_json: bool) -> None:
     say_note(request.out)
     last = record["history"][-1]["scores"] if record["history"] else {}
-    if json:
+    if as_json:
         told = {name: record[name] for name in ("steps", "tokens", "seconds")}
         talk.answer_json({"out": str(request.out), **told, "valid": last})
         return
@@ -166,7 +208,7 @@ def _answer(request: Request, record: dict[str, Any], *, json: bool) -> None:
     talk.answer(f"model  {request.out}")
 
 
-def pretrain_model(request: Request, *, json: bool = False) -> None:
+def pretrain_model(request: Request, *, as_json: bool = False) -> None:
     """Teach a new model as a recipe says, from beginning to end."""
     from sightline.weights.files import read_json
 
@@ -180,21 +222,29 @@ def pretrain_model(request: Request, *, json: bool = False) -> None:
         if begun and not done:
             process.enter_context(alone(out, TRAINING))
             done = finished()  # what is there now that nobody else is
-        if done:
-            talk.say("This training was finished before.")
-            return _answer(request, read_json(out / MADE), json=json)
+
+        def enter() -> None:
+            nonlocal begun
+            if not begun:
+                process.enter_context(entered(out, MADE))
+            begun = True
+
         from sightline.tasks.pretrain import Pretraining
         from sightline.training.recipe import read_recipe
 
         recipe = read_recipe(request.recipe, request.changes)
-        corpus = _corpus(request, recipe)
+        if done:
+            made = read_json(out / MADE)
+            _check_same(request, made, recipe)
+            talk.say("This training was finished before.")
+            return _answer(request, made, as_json=as_json)
+        corpus = _corpus(request, recipe, enter)
 
         with talk.busy("Making the model"):
             under_way = Pretraining(recipe, corpus, folder=out, resume=request.resume, device=request.device)
         _say_plan(request, under_way)
-        if not begun:
-            process.enter_context(entered(out, MADE))
+        enter()
         _train(request, under_way)
         with telling_how_to_go_on(request.out, request.again(), "All steps are done; their checkpoint"):
             record = _finish(request, under_way)
-    _answer(request, record, json=json)
+    _answer(request, record, as_json=as_json)
