@@ -148,7 +148,9 @@ def _check_same(request: Request, made: Mapping[str, Any], recipe: Recipe) -> No
     from sightline.text.corpus import open_corpus
 
     for table, now in _tables(recipe).items():
-        then = made.get(table) or {}
+        then = made.get(table)
+        if not isinstance(then, Mapping):  # a record that does not say
+            continue
         for name, value in now.items():
             if then.get(name) != value and not (table == "run" and name in MAY_CHANGE):
                 raise ConfigError(
