@@ -211,7 +211,8 @@ def _long(whole: dict[str, Any]) -> list[str]:
             shown = " | ".join(f"{100 * each['fields'][name]:.1f}" for name in fields)
             lines.append(f"| {one['name']}, {mask} | {shown} |")
     picture = "![Bits per byte of the validation part over the tokens read](pictures/pretraining.svg)"
-    command = "python benchmarks/objectives.py long --data DATA --work FOLDER"
+    steps = whole["runs"][0]["steps"]
+    command = f"python benchmarks/objectives.py long --data DATA --work FOLDER --steps {steps}"
     return [*lines, "", picture, "", "```sh", command, "```"]
 
 
@@ -224,7 +225,7 @@ def _curves(whole: dict[str, Any]) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for one, style in zip(whole["runs"], ("-", "--"), strict=False):
+    for one, style in zip(whole["runs"], ("o-", "s--"), strict=False):
         read = one["tokens"] / one["steps"] / 1e6
         axes.plot(
             [look["step"] * read for look in one["looks"]],
