@@ -25,6 +25,7 @@ from sightline.training.checkpoint import restore, save
 from sightline.training.config import TrainingConfig
 from sightline.training.fit import Training, fit
 from sightline.training.packed import PackedSteps, Stage
+from sightline.training.shuffled import ROUNDS, shuffled
 from training.small import same, weights
 
 LENGTHS = st.lists(st.integers(0, 12), min_size=2, max_size=9).filter(lambda lengths: sum(lengths) > 8)
@@ -47,32 +48,32 @@ def steps_of(documents: Documents, *stages: Stage, seed: int = 0, micro_rows: in
     return PackedSteps(documents, CausalLM(), words(), stages=stages, seed=seed, micro_rows=micro_rows)
 
 
-def streams(documents: list[list[int]], seed: int) -> Iterator[list[tuple[int, int]]]:
-    """Each pass as its tokens: (id, number of its document)."""
+def streams(documents: list[list[int]], seed: int, stage: int = 0) -> Iterator[tuple[list[tuple[int, int]], list[int]]]:
+    """Each pass of a stage as its tokens, (id, number of its document), and the keys of the order of its rows."""
     number = 0
     while True:
-        order = numpy.random.default_rng((seed, number)).permutation(len(documents))
-        yield [(id, int(index)) for index in order for id in documents[index]]
+        random = numpy.random.default_rng((seed, 2, stage, number))
+        order = random.permutation(len(documents))
+        keys = random.integers(0, 2**64, ROUNDS, dtype=numpy.uint64).tolist()
+        yield [(id, int(index)) for index in order for id in documents[index]], keys
         number += 1
 
 
 def by_hand(documents: list[list[int]], stages: list[Stage], seed: int) -> Iterator[list[list[tuple[int, int]]]]:
-    """The rows of each step, by walking along the streams."""
-    passes = streams(documents, seed)
-    stream, offset = next(passes), 0
-    for stage in stages:
-        for _ in range(stage.steps):
-            rows = []
-            for _ in range(stage.rows):
-                if len(stream) - offset < stage.tokens + 1:
-                    stream, offset = next(passes), 0
-                rows.append(stream[offset : offset + stage.tokens + 1])
-                offset += stage.tokens
-            yield rows
+    """The rows of each step: every pass of a stage cut whole, and shuffled."""
+    for number, stage in enumerate(stages):
+        rows: list[list[tuple[int, int]]] = []
+        for stream, keys in streams(documents, seed, number):
+            cut = [stream[at : at + stage.tokens + 1] for at in range(0, len(stream) - stage.tokens, stage.tokens)]
+            rows += [cut[shuffled(index, len(cut), keys)] for index in range(len(cut))]
+            if len(rows) >= stage.steps * stage.rows:
+                break
+        for step in range(stage.steps):
+            yield rows[step * stage.rows : (step + 1) * stage.rows]
 
 
 @given(LENGTHS, STAGES, st.integers(0, 3))
-def test_rows_are_what_walking_along_the_documents_gives(lengths: list[int], stages: list[Stage], seed: int) -> None:
+def test_rows_are_what_cutting_and_shuffling_gives(lengths: list[int], stages: list[Stage], seed: int) -> None:
     documents = distinct(lengths)
     steps = steps_of(documents_of(documents), *stages, seed=seed)
     expected = list(by_hand(documents, stages, seed))
@@ -93,13 +94,20 @@ def test_every_token_is_asked_for_once_a_pass_but_what_is_left_over(lengths: lis
     rows = (sum(lengths) - 1) // tokens
     steps = steps_of(documents_of(documents), Stage(steps=3 * rows, rows=1, tokens=tokens), seed=seed)
     first = {document[0] for document in documents if document}
-    for number, stream in zip(range(3), streams(documents, seed), strict=False):
+    for number, (stream, _) in zip(range(3), streams(documents, seed), strict=False):
         asked: list[int] = []
         for step in range(number * rows, (number + 1) * rows):
             asked += [id for id in steps.rows(step).following.flatten().tolist() if id != NOT_ASKED]
-        assert asked == [id for id, _ in stream[1 : rows * tokens + 1] if id not in first]
+        assert sorted(asked) == sorted(id for id, _ in stream[1 : rows * tokens + 1] if id not in first)
         assert sum(lengths) - 1 - rows * tokens < tokens
-        assert steps.passes(number * rows) == pytest.approx(number, abs=(tokens + 1) / sum(lengths))
+
+
+def test_a_long_document_is_not_read_in_one_go() -> None:
+    """Of a step's rows, as many are of it as of the whole corpus."""
+    documents = documents_of([list(range(10_000)), *([10_001 + number] * 10 for number in range(1000))])
+    steps = steps_of(documents, Stage(steps=60, rows=16, tokens=20))
+    shares = [sum(number == 1 for number in steps.rows(step).numbers) / 16 for step in range(60)]
+    assert 0.4 < sum(shares) / 60 < 0.6 and max(shares) < 1 and min(shares) > 0
 
 
 def test_each_pass_has_an_order_of_its_own() -> None:

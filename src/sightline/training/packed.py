@@ -1,4 +1,5 @@
-"""A corpus as steps: documents shuffled anew in each pass, one behind the other, cut into rows of one length.
+"""A corpus as steps: documents in a new order each pass, one behind the other, cut into rows of one length, and these
+shuffled too, lest a long novel be all that many steps in a row read.
 
 Nothing is padded. A row may hold several documents and parts of some; who belongs to whom travels with it, so that
 under `SameDocument` nobody looks into another's text.
@@ -18,6 +19,7 @@ from functools import cached_property
 
 import numpy
 import torch
+from numpy.typing import NDArray
 
 from sightline.core.check import whole
 from sightline.errors import ConfigError, InputError
@@ -25,6 +27,7 @@ from sightline.objectives.objective import Batch
 from sightline.objectives.text import TextObjective, TextRows
 from sightline.text.corpus import Documents
 from sightline.text.words import Words
+from sightline.training.shuffled import ROUNDS, shuffled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +43,18 @@ class Stage:
             whole(name, getattr(self, name))
 
 
-@dataclass(frozen=True)
-class _Place:
-    """A place in the stream of all passes: which pass, and how many of its tokens lie before."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Pass:
+    """How the documents are read in a pass.
 
-    number: int
-    offset: int
+    order  (N,) the documents, one behind the other
+    ends   (N,) where each of them ends
+    keys   of the order in which the rows are read
+    """
+
+    order: NDArray[numpy.int64]
+    ends: NDArray[numpy.int64]
+    keys: Sequence[int]
 
 
 class PackedSteps:
@@ -54,14 +63,15 @@ class PackedSteps:
     documents   what is read, such as `open_corpus(folder).train`
     objective   what is asked of it
     words       what is known of its tokens: `words_of(corpus.tokenizer)`
-    stages      the shapes of the steps, one stage after the other; a later one reads on where the one before it stopped
-    seed        of the order of documents in each pass, and of all that the objective draws
+    stages      the shapes of the steps, one stage after the other; each begins a pass of its own
+    seed        of the orders of documents and rows in each pass, and of all that the objective draws
     micro_rows  a batch of more rows than this is cut into micro-batches; changes rounding, and what
                 dropout draws. None: never
 
-    Pass p reads the documents in the order `default_rng((seed, p)).permutation(N)`, as one stream. A row is T tokens of
-    it and the one behind them, with which the next row begins: so each token of a pass is asked for once. What is left
-    at the end of a pass, less than a row, is not read. Step s draws from `default_rng((seed, 1, s))`. The documents'
+    A pass lays the documents in an order that it draws, as one stream. A row is T tokens of it and the one behind them,
+    with which another row begins: so each token of a pass is asked for once. What is left at the end, less than a row,
+    is not read. The rows are read in another order that is drawn (`shuffled`). Pass p of stage k draws both orders from
+    `default_rng((seed, 2, k, p))`, and what step s asks is drawn from `default_rng((seed, 1, s))`. The documents'
     lengths and order are held in memory, 24 bytes a document.
 
     >>> from sightline.objectives.causal import CausalLM
@@ -93,28 +103,28 @@ class PackedSteps:
             )
         self.documents, self.objective, self.words = documents, objective, words
         self.stages, self.seed, self.micro_rows = tuple(stages), seed, micro_rows
-        self._begins = [_Place(0, 0)]
-        for stage in self.stages[:-1]:
-            self._begins.append(self._later(self._begins[-1], stage.steps * stage.rows, stage.tokens))
-        self._passes: dict[int, tuple[numpy.ndarray, numpy.ndarray]] = {}
+        self._passes: dict[tuple[int, int], _Pass] = {}
 
     def __len__(self) -> int:
         return sum(stage.steps for stage in self.stages)
 
     def stage(self, step: int) -> Stage:
         """The stage that a step belongs to."""
-        return self._stage(range(len(self))[step])[0]
+        return self.stages[self._stage(range(len(self))[step])[0]]
 
     def rows(self, step: int) -> TextRows:
         """What a step reads, before the objective asks anything of it."""
-        stage, begin, before = self._stage(range(len(self))[step])
-        first = self._later(begin, before * stage.rows, stage.tokens)
+        at, before = self._stage(range(len(self))[step])
+        stage = self.stages[at]
+        in_a_pass = (self.documents.tokens - 1) // stage.tokens
         ids = numpy.empty((stage.rows, stage.tokens + 1), numpy.int64)
         documents = numpy.empty_like(ids)
         numbers = []
         for row in range(stage.rows):
-            place = self._begin(self._later(first, row, stage.tokens), stage.tokens)
-            numbers.append(1 + self._read(place, ids[row], documents[row]))
+            turn, index = divmod(before * stage.rows + row, in_a_pass)
+            read = self._pass(at, turn)
+            offset = shuffled(index, in_a_pass, read.keys) * stage.tokens
+            numbers.append(1 + self._read(read, offset, ids[row], documents[row]))
         return TextRows(ids=torch.from_numpy(ids), documents=torch.from_numpy(documents), numbers=tuple(numbers))
 
     def __getitem__(self, step: int) -> list[Batch]:
@@ -127,51 +137,33 @@ class PackedSteps:
         batches = self.objective.batches(self.rows(step), self.words, random, done)
         return batches if self.micro_rows is None else list(cut(batches, self.micro_rows))
 
-    def passes(self, step: int) -> float:
-        """How often the documents are read before a step: 1.5 is once, and half of them again."""
-        stage, begin, before = self._stage(range(len(self))[step])
-        place = self._later(begin, before * stage.rows, stage.tokens)
-        return place.number + place.offset / self.documents.tokens
-
-    def _stage(self, step: int) -> tuple[Stage, _Place, int]:
-        """The stage of a step, where it begins, and how many of its steps come before."""
-        for stage, begin in zip(self.stages, self._begins, strict=True):
+    def _stage(self, step: int) -> tuple[int, int]:
+        """The number of a step's stage, and how many of its steps come before."""
+        for number, stage in enumerate(self.stages):
             if step < stage.steps:
-                return stage, begin, step
+                return number, step
             step -= stage.steps
         raise IndexError(step)
 
-    def _begin(self, place: _Place, tokens: int) -> _Place:
-        """Where a row begins that is read next: there, or in the next pass, where this one has too little left."""
-        return place if self.documents.tokens - 1 - place.offset >= tokens else _Place(place.number + 1, 0)
-
-    def _later(self, place: _Place, rows: int, tokens: int) -> _Place:
-        """The place behind so many rows."""
-        here = (self.documents.tokens - 1 - place.offset) // tokens
-        if rows <= here:
-            return _Place(place.number, place.offset + rows * tokens)
-        passes, last = divmod(rows - here - 1, (self.documents.tokens - 1) // tokens)
-        return _Place(place.number + 1 + passes, (last + 1) * tokens)
-
-    def _order(self, number: int) -> tuple[numpy.ndarray, numpy.ndarray]:
-        """The documents of a pass in their order, and where each ends in its stream. Two passes are remembered: a step
-        may read the end of one and the beginning of the next."""
-        if number not in self._passes:
-            order = numpy.random.default_rng((self.seed, number)).permutation(len(self.documents))
-            for old in [each for each in self._passes if each != number - 1]:
+    def _pass(self, stage: int, turn: int) -> _Pass:
+        """A pass of a stage. Two are remembered: a step may read the end of one and the beginning of the next."""
+        if (stage, turn) not in self._passes:
+            for old in [each for each in self._passes if each != (stage, turn - 1)]:
                 del self._passes[old]
-            self._passes[number] = order, numpy.cumsum(self.documents.lengths[order])
-        return self._passes[number]
+            random = numpy.random.default_rng((self.seed, 2, stage, turn))
+            order = random.permutation(len(self.documents))
+            keys = random.integers(0, 2**64, ROUNDS, dtype=numpy.uint64).tolist()
+            self._passes[stage, turn] = _Pass(order=order, ends=self.documents.lengths[order].cumsum(), keys=keys)
+        return self._passes[stage, turn]
 
-    def _read(self, place: _Place, ids: numpy.ndarray, documents: numpy.ndarray) -> int:
-        """Fill a row (T + 1,) with the tokens from `place` on, and with which document of the row each is of; the index
-        of the first of them."""
-        order, ends = self._order(place.number)
-        at = int(numpy.searchsorted(ends, place.offset, side="right"))
-        begin = place.offset - (int(ends[at - 1]) if at else 0)
-        first, filled, segment = int(order[at]), 0, 0
+    def _read(self, read: _Pass, offset: int, ids: numpy.ndarray, documents: numpy.ndarray) -> int:
+        """Fill a row (T + 1,) with a pass's tokens from `offset` on, and with which document of the row each is of;
+        the index of the first of them."""
+        at = int(numpy.searchsorted(read.ends, offset, side="right"))
+        begin = offset - (int(read.ends[at - 1]) if at else 0)
+        first, filled, segment = int(read.order[at]), 0, 0
         while filled < len(ids):
-            piece = self.documents[int(order[at])][begin : begin + len(ids) - filled]
+            piece = self.documents[int(read.order[at])][begin : begin + len(ids) - filled]
             ids[filled : filled + len(piece)] = piece
             documents[filled : filled + len(piece)] = segment
             filled, segment = filled + len(piece), segment + bool(len(piece))
