@@ -43,6 +43,15 @@ class Stage:
             whole(name, getattr(self, name))
 
 
+def stage_of(stages: Sequence[Stage], step: int) -> tuple[int, int]:
+    """The number of a step's stage, and how many of its steps come before. IndexError behind the last."""
+    for number, stage in enumerate(stages):
+        if step < stage.steps:
+            return number, step
+        step -= stage.steps
+    raise IndexError(step)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Pass:
     """How the documents are read in a pass.
@@ -110,11 +119,11 @@ class PackedSteps:
 
     def stage(self, step: int) -> Stage:
         """The stage that a step belongs to."""
-        return self.stages[self._stage(range(len(self))[step])[0]]
+        return self.stages[stage_of(self.stages, range(len(self))[step])[0]]
 
     def rows(self, step: int) -> TextRows:
         """What a step reads, before the objective asks anything of it."""
-        at, before = self._stage(range(len(self))[step])
+        at, before = stage_of(self.stages, range(len(self))[step])
         stage = self.stages[at]
         in_a_pass = (self.documents.tokens - 1) // stage.tokens
         ids = numpy.empty((stage.rows, stage.tokens + 1), numpy.int64)
@@ -136,14 +145,6 @@ class PackedSteps:
         random = numpy.random.default_rng((self.seed, 1, step))
         batches = self.objective.batches(self.rows(step), self.words, random, done)
         return batches if self.micro_rows is None else list(cut(batches, self.micro_rows))
-
-    def _stage(self, step: int) -> tuple[int, int]:
-        """The number of a step's stage, and how many of its steps come before."""
-        for number, stage in enumerate(self.stages):
-            if step < stage.steps:
-                return number, step
-            step -= stage.steps
-        raise IndexError(step)
 
     def _pass(self, stage: int, turn: int) -> _Pass:
         """A pass of a stage. Two are remembered: a step may read the end of one and the beginning of the next."""

@@ -22,7 +22,7 @@ from sightline.text.corpus import Documents
 from sightline.text.sentences import sentence_ends
 from sightline.text.tokenizer import Tokenizer
 from sightline.text.words import words_of
-from sightline.training.packed import Stage, cut
+from sightline.training.packed import Stage, cut, stage_of
 
 ADDED = 3  # [CLS] A [SEP] B [SEP]
 _SHORTEST = 4  # a document with its two ends and a token on each side of a cut
@@ -150,7 +150,7 @@ class PairSteps:
         return self._rows(step, numpy.random.default_rng((self.seed, 1, step)))
 
     def _rows(self, step: int, random: numpy.random.Generator) -> Pairs:
-        number, before = self._stage(step)
+        number, before = stage_of(self.stages, step)
         stage = self.stages[number]
         ends = self._piece_ends[number]
         made, follows, numbers = [], [], []
@@ -225,14 +225,6 @@ class PairSteps:
                 del self._orders[old]
             self._orders[stage, turn] = numpy.random.default_rng((self.seed, 2, stage, turn)).permutation(pieces)
         return self._orders[stage, turn]
-
-    def _stage(self, step: int) -> tuple[int, int]:
-        """The number of a step's stage, and how many of its steps come before."""
-        for number, stage in enumerate(self.stages):
-            if step < stage.steps:
-                return number, step
-            step -= stage.steps
-        raise IndexError(step)
 
     @cached_property
     def fingerprint(self) -> str:

@@ -83,8 +83,8 @@ def by_the_clock(plan: Plan, done: int, seconds_left: float, seconds_a_token: fl
 
     How many tokens a further step reads depends on where the stages end that are not over yet, so it is searched for.
     """
-    tokens = plan.tokens(done) + int(max(0.0, seconds_left) / seconds_a_token)
+    room, read = int(max(0.0, seconds_left) / seconds_a_token), plan.tokens(done)
     smallest = min(shape.rows * shape.tokens for shape in plan.shapes)
-    many = range(done, done + (tokens - plan.tokens(done)) // smallest + 1)
-    steps = done + max(0, bisect_right(many, tokens, key=lambda number: plan.of(number, done).tokens(number)) - 1)
+    many = range(done, done + room // smallest + 1)
+    steps = done + bisect_right(many, read + room, key=lambda number: plan.of(number, done).tokens(number)) - 1
     return plan if abs(steps - plan.steps) < MATTERS * plan.steps else plan.of(steps, done)
