@@ -57,7 +57,7 @@ class PackedFile:
     def _rows(self, columns: Sequence[str]) -> Iterator[Mapping[str, object]]:
         if self.suffix == ".parquet":
             there = parquet_types(self.content, self.name)
-            wanted = [column for column in columns if column in there] or list(there)[:1]
+            wanted = [column for column in columns if column in there] or list(there)[:1]  # one, so that rows are named
             for values in parquet_rows(self.content, wanted, self.name):
                 yield dict.fromkeys(there) | dict(zip(wanted, values, strict=True))
             return
