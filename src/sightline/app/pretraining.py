@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 from collections.abc import Callable, Mapping
@@ -10,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sightline.app import talk
 from sightline.app.folders import say_note
@@ -129,34 +128,17 @@ def _train(request: Request, under_way: Pretraining) -> None:
         train(request.out, request.again(), under_way.run(), take, reached)
 
 
-def _tables(recipe: Recipe) -> dict[str, dict[str, Any]]:
-    """The recipe's tables, but the corpus, as JSON has them."""
-    told = {
-        "objective": {"kind": recipe.kind} | asdict(cast(Any, recipe.objective)),
-        "model": asdict(recipe.model) | {"settings": dict(recipe.model.settings)},
-        "batches": asdict(recipe.batches),
-        "training": asdict(recipe.training),
-        "run": asdict(recipe.run),
-    }
-    tables: dict[str, dict[str, Any]] = json.loads(json.dumps(told))
-    return tables
-
-
 def _check_same(request: Request, made: Mapping[str, Any], recipe: Recipe) -> None:
     """ConfigError where the model in the folder was taught by another recipe, or on another corpus."""
-    from sightline.tasks.pretrain import MAY_CHANGE
     from sightline.text.corpus import open_corpus
+    from sightline.training.recipe import first_change
 
-    for table, now in _tables(recipe).items():
-        then = made.get(table)
-        if not isinstance(then, Mapping):  # a record that does not say
-            continue
-        for name, value in now.items():
-            if then.get(name) != value and not (table == "run" and name in MAY_CHANGE):
-                raise ConfigError(
-                    f"the model in {request.out} was taught with {table}.{name}={then.get(name)!r}, and now it is"
-                    f" {value!r}; name another folder with --out"
-                )
+    if changed := first_change(recipe.tables(), made):
+        name, now, then = changed
+        raise ConfigError(
+            f"the model in {request.out} was taught with {name}={then!r}, and now it is {now!r}; name another folder"
+            " with --out"
+        )
     folder = _folder(request, recipe)
     if (
         folder is not None
@@ -175,7 +157,7 @@ def _record(request: Request, under_way: Pretraining) -> dict[str, Any]:
         "sightline": sightline.__version__,
         "recipe": request.recipe.name,
         "changes": list(request.changes),
-        **_tables(recipe),
+        **recipe.tables(),
         "stages": [asdict(stage) for stage in plan.stages],
         "corpus": {"fingerprint": under_way.corpus.fingerprint, "tokens": under_way.corpus.train.tokens},
         "steps": plan.steps,

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from sightline.errors import CheckpointError
 from sightline.model.model import Model
@@ -28,13 +27,12 @@ from sightline.training.compiled import compile_blocks
 from sightline.training.fit import Progress, Training, fit
 from sightline.training.plan import Plan, by_the_clock, first_plan
 from sightline.training.reading import TextSteps, steps_of
-from sightline.training.recipe import Recipe
+from sightline.training.recipe import Recipe, first_change
 from sightline.training.recompute import recomputing
 
 CHECKPOINTS = "checkpoints"
 LOOK_AT_PACE = 10  # steps from one look at the clock to the next
 RECENT = 20  # steps whose median pace is the pace of now
-MAY_CHANGE = ("checkpoint_every", "validate_every", "validation_tokens", "samples", "recompute", "compile")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +211,7 @@ class Pretraining:
         if self.folder is None:
             raise CheckpointError("there is no folder for checkpoints; pass folder=…")
         state = {
-            "recipe": _comparable(self.recipe),
+            "recipe": self.recipe.tables(),
             "ends": self.plan.ends,
             "history": [asdict(look) for look in self.history],
             "elapsed": self.elapsed,
@@ -227,13 +225,14 @@ class Pretraining:
         found = restore(folder / CHECKPOINTS, self.training)
         if found is None:
             return None
-        now, then = _comparable(self.recipe), found.state["recipe"]
-        for name in {**now, **then}:
-            if now.get(name) != then.get(name):
-                raise CheckpointError(
-                    f"the pretraining in {folder} was begun with {name}={then.get(name)!r}, and now it is"
-                    f" {now.get(name)!r}; go on with the same recipe, or begin anew in another folder"
-                )
+        # The rest is compared by `restore`, as what it means: "auto" as what it is on this machine.
+        own = {name: table for name, table in self.recipe.tables().items() if name in ("model", "batches", "run")}
+        if changed := first_change(own, found.state["recipe"]):
+            name, now, then = changed
+            raise CheckpointError(
+                f"the pretraining in {folder} was begun with {name}={then!r}, and now it is {now!r}; go on with the"
+                " same recipe, or begin anew in another folder"
+            )
         self.plan = replace(self.plan, ends=tuple(found.state["ends"]))
         self.history = [
             Look(step=look["step"], scores=look["scores"], samples=tuple(look["samples"]))
@@ -242,14 +241,6 @@ class Pretraining:
         self._elapsed = float(found.state["elapsed"])
         self.averaging.restore(found.state["averaged"], found.tensors)
         return found.step
-
-
-def _comparable(recipe: Recipe) -> dict[str, Any]:
-    """What must be the same when a run is taken up, as JSON has it; the rest is compared by the checkpoint itself."""
-    run = {f"run.{name}": value for name, value in asdict(recipe.run).items() if name not in MAY_CHANGE}
-    batches = {f"batches.{name}": value for name, value in asdict(recipe.batches).items()}
-    stages = [list(stage.values()) for stage in batches.pop("batches.stages")]
-    return {**run, **batches, "batches.stages": stages, "model.mask": recipe.model.mask}
 
 
 def pretrain(

@@ -22,11 +22,12 @@ Every table is one frozen dataclass, and its fields' names are the file's.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sightline.core.check import whole
 from sightline.core.mask import Mask
@@ -53,6 +54,7 @@ OBJECTIVES: Mapping[str, type] = {
 }
 LARGEST = 2**20  # bytes of a recipe
 LENGTHS = ("steps", "passes", "minutes")
+MAY_CHANGE = ("checkpoint_every", "validate_every", "validation_tokens", "samples", "recompute", "compile")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +185,32 @@ class Recipe:
     def kind(self) -> str:
         """What a recipe calls the objective."""
         return next(name for name, kind in OBJECTIVES.items() if type(self.objective) is kind)
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Its tables, but the corpus, as JSON has them."""
+        told = {
+            "objective": {"kind": self.kind} | asdict(cast(Any, self.objective)),
+            "model": asdict(self.model) | {"settings": dict(self.model.settings)},
+            "batches": asdict(self.batches),
+            "training": asdict(self.training),
+            "run": asdict(self.run),
+        }
+        tables: dict[str, dict[str, Any]] = json.loads(json.dumps(told))
+        return tables
+
+
+def first_change(now: Mapping[str, Any], then: Mapping[str, Any]) -> tuple[str, Any, Any] | None:
+    """The first field, by its full name, in which two recipes' tables differ, and its values now and then; None where
+    they teach the same. What changes no weight may differ, and a table that `then` lacks is not compared.
+    """
+    for table, fields in now.items():
+        known = then.get(table)
+        if not isinstance(known, Mapping):
+            continue
+        for name, value in fields.items():
+            if known.get(name) != value and not (table == "run" and name in MAY_CHANGE):
+                return f"{table}.{name}", value, known.get(name)
+    return None
 
 
 def _objective(table: Mapping[str, Any]) -> Asked:
