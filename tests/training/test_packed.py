@@ -25,7 +25,7 @@ from sightline.training.checkpoint import restore, save
 from sightline.training.config import TrainingConfig
 from sightline.training.fit import Training, fit
 from sightline.training.packed import PackedSteps, Stage
-from sightline.training.shuffled import ROUNDS, shuffled
+from sightline.training.shuffled import keys_of, shuffled
 from training.small import same, weights
 
 LENGTHS = st.lists(st.integers(0, 12), min_size=2, max_size=9).filter(lambda lengths: sum(lengths) > 8)
@@ -48,14 +48,15 @@ def steps_of(documents: Documents, *stages: Stage, seed: int = 0, micro_rows: in
     return PackedSteps(documents, CausalLM(), words(), stages=stages, seed=seed, micro_rows=micro_rows)
 
 
-def streams(documents: list[list[int]], seed: int, stage: int = 0) -> Iterator[tuple[list[tuple[int, int]], list[int]]]:
-    """Each pass of a stage as its tokens, (id, number of its document), and the keys of the order of its rows."""
+def streams(
+    documents: list[list[int]], seed: int, stage: int = 0
+) -> Iterator[tuple[list[tuple[int, int]], numpy.random.Generator]]:
+    """Each pass of a stage as its tokens, (id, number of its document), and what draws the order of its rows."""
     number = 0
     while True:
         random = numpy.random.default_rng((seed, 2, stage, number))
         order = random.permutation(len(documents))
-        keys = random.integers(0, 2**64, ROUNDS, dtype=numpy.uint64).tolist()
-        yield [(id, int(index)) for index in order for id in documents[index]], keys
+        yield [(id, int(index)) for index in order for id in documents[index]], random
         number += 1
 
 
@@ -63,8 +64,9 @@ def by_hand(documents: list[list[int]], stages: list[Stage], seed: int) -> Itera
     """The rows of each step: every pass of a stage cut whole, and shuffled."""
     for number, stage in enumerate(stages):
         rows: list[list[tuple[int, int]]] = []
-        for stream, keys in streams(documents, seed, number):
+        for stream, random in streams(documents, seed, number):
             cut = [stream[at : at + stage.tokens + 1] for at in range(0, len(stream) - stage.tokens, stage.tokens)]
+            keys = keys_of(random, len(cut))
             rows += [cut[shuffled(index, len(cut), keys)] for index in range(len(cut))]
             if len(rows) >= stage.steps * stage.rows:
                 break

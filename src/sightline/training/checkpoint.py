@@ -31,7 +31,7 @@ from sightline.training.checkpoint_files import Writers, checkpoints, damage, wr
 from sightline.training.fit import Training
 from sightline.weights.files import json_writer, read_json, write_tensors
 
-FORMAT = 1  # of what is written here; a change that older checkpoints do not fit has the next number
+FORMAT = 2  # of what is written here; a change that older checkpoints do not fit has the next number
 KEPT = 2  # a newest one that was damaged leaves one to go on from
 
 

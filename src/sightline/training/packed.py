@@ -27,7 +27,7 @@ from sightline.objectives.objective import Batch
 from sightline.objectives.text import TextObjective, TextRows
 from sightline.text.corpus import Documents
 from sightline.text.words import Words
-from sightline.training.shuffled import ROUNDS, shuffled
+from sightline.training.shuffled import keys_of, shuffled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class PackedSteps:
     with which another row begins: so each token of a pass is asked for once. What is left at the end, less than a row,
     is not read. The rows are read in another order that is drawn (`shuffled`). Pass p of stage k draws both orders from
     `default_rng((seed, 2, k, p))`, and what step s asks is drawn from `default_rng((seed, 1, s))`. The documents'
-    lengths and order are held in memory, 24 bytes a document.
+    lengths and orders are held in memory, 40 bytes a document.
 
     >>> from sightline.objectives.causal import CausalLM
     >>> stages = [Stage(steps=2, rows=4, tokens=64), Stage(steps=6, rows=2, tokens=128)]
@@ -117,15 +117,11 @@ class PackedSteps:
     def __len__(self) -> int:
         return sum(stage.steps for stage in self.stages)
 
-    def stage(self, step: int) -> Stage:
-        """The stage that a step belongs to."""
-        return self.stages[stage_of(self.stages, range(len(self))[step])[0]]
-
     def rows(self, step: int) -> TextRows:
         """What a step reads, before the objective asks anything of it."""
         at, before = stage_of(self.stages, range(len(self))[step])
         stage = self.stages[at]
-        in_a_pass = (self.documents.tokens - 1) // stage.tokens
+        in_a_pass = self._rows_of(at)
         ids = numpy.empty((stage.rows, stage.tokens + 1), numpy.int64)
         documents = numpy.empty_like(ids)
         numbers = []
@@ -146,6 +142,10 @@ class PackedSteps:
         batches = self.objective.batches(self.rows(step), self.words, random, done)
         return batches if self.micro_rows is None else list(cut(batches, self.micro_rows))
 
+    def _rows_of(self, stage: int) -> int:
+        """How many rows a pass of a stage has."""
+        return (self.documents.tokens - 1) // self.stages[stage].tokens
+
     def _pass(self, stage: int, turn: int) -> _Pass:
         """A pass of a stage. Two are remembered: a step may read the end of one and the beginning of the next."""
         if (stage, turn) not in self._passes:
@@ -153,7 +153,7 @@ class PackedSteps:
                 del self._passes[old]
             random = numpy.random.default_rng((self.seed, 2, stage, turn))
             order = random.permutation(len(self.documents))
-            keys = random.integers(0, 2**64, ROUNDS, dtype=numpy.uint64).tolist()
+            keys = keys_of(random, self._rows_of(stage))
             self._passes[stage, turn] = _Pass(order=order, ends=self.documents.lengths[order].cumsum(), keys=keys)
         return self._passes[stage, turn]
 

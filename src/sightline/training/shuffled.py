@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-ROUNDS = 4
+import numpy
+
 _WORD = 2**64 - 1
 
 
@@ -19,13 +20,25 @@ def _mixed(value: int, key: int) -> int:
     return value ^ value >> 32
 
 
+def _half(count: int) -> int:
+    """Half as many bits as it takes to write count - 1, an odd one more."""
+    return max(1, ((count - 1).bit_length() + 1) // 2)
+
+
+def keys_of(random: numpy.random.Generator, count: int) -> list[int]:
+    """Keys of an order of so many things: 64 bits for each round."""
+    # Four rounds leave one pair of neighbours too many beside each other, however many there are: few notice that.
+    rounds = max(4, 12 - _half(count))
+    return random.integers(0, 2**64, rounds, dtype=numpy.uint64).tolist()
+
+
 def shuffled(index: int, count: int, keys: Sequence[int]) -> int:
-    """What comes at `index` in the order of 0 to count - 1 that these keys, `ROUNDS` of 64 bits, stand for.
+    """What comes at `index` in the order of 0 to count - 1 that these keys stand for.
 
     >>> [shuffled(index, 6, keys=(1, 2, 3, 4)) for index in range(6)]
     [1, 0, 3, 2, 5, 4]
     """
-    half = max(1, ((count - 1).bit_length() + 1) // 2)
+    half = _half(count)
     low = 2**half - 1
     while True:
         left, right = index >> half, index & low
