@@ -164,6 +164,17 @@ def test_added_tokens_and_special_ones_stand_for_themselves(tmp_path: Path) -> N
     assert one.ours.encode(f"{text}<new>{text}") == [*before, len(one.ours) - 1, *before]
 
 
+@pytest.mark.parametrize("algorithm", ["unigram", "bpe"])
+def test_literal_is_sentencepieces(both: Callable[[str, str], Both], algorithm: str) -> None:
+    """To sentencepiece what looks like a special token is text, also in texts whose cuts or letters need care."""
+    one = both(algorithm, "plain")
+    marks = one.ours.special.names.values()
+    texts = [f"{text}{mark} {text}" for mark in marks for text in ("the fox ", "fine", "e\u0301 fine ", "0" * 70)]
+    special = [row.ids for row in one.ours.encodings(texts)]
+    assert [row.ids for row in one.ours.literal(texts)] == one.theirs.encode(texts) != special
+    assert [row.ids for row in one.ours.encodings(texts)] == special
+
+
 def test_it_travels_to_other_processes_and_is_copied(both: Callable[[str, str], Both]) -> None:
     ours, texts = both("unigram", "plain").ours, [*ODD, *reviews()[:50]]
     want = [row.ids for row in ours.encodings(texts)]

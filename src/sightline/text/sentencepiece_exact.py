@@ -1,9 +1,9 @@
 """The few texts of which the `tokenizers` library would make other ids than sentencepiece, and their encoding.
 
-The library's steps give sentencepiece's ids but for two things: a word with two cuts that are as good as each other
-(`sentencepiece_lattice.py`), and letters that are composed with the one before them in a way of which Unicode's own
-composition comes only near (`sentencepiece_rules.py`). A text with either, fewer than one in a hundred, is encoded
-here: by the same library with two steps in Python, slower and exact.
+The library's steps give sentencepiece's ids but for three things: a word with two cuts that are as good as each other
+(`sentencepiece_lattice.py`), letters that are composed with the one before them in a way of which Unicode's own
+composition comes only near (`sentencepiece_rules.py`), and unknown letters where `</s>` is spelt. A text with one,
+fewer than one in a hundred, is encoded here: by the same library with two steps in Python, slower and exact.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -81,6 +81,8 @@ class Exact:
         known = {} if self._lattice is None else self._lattice.scores
         self._weights = [abs(known.get(piece, unknown)) for piece in model.pieces]
         charsmap = model.normalization.charsmap
+        # `sentencepiece_backend` cuts these in two; of unknown letters on both sides that makes two ids.
+        self._cut = [] if scores is None else [p for p in model.of_kind(Kind.CONTROL, Kind.UNKNOWN) if len(p) > 1]
         self._composer = _Composer(model, Rules(charsmap), before) if charsmap else None
         # A piece across words makes one word of the whole text.
         self._across = any(SPACE in piece[1:] for piece in model.of_kind(Kind.NORMAL, Kind.USER_DEFINED))
@@ -95,6 +97,8 @@ class Exact:
         """Whether a row that the library gave these ids is to be encoded here."""
         texts = (row,) if isinstance(row, str) else row
         if self._composer is not None and any(self._composes(text) for text in texts):
+            return True
+        if self._model.unknown in ids and any(piece in text for text in texts for piece in self._cut):
             return True
         return self._lead is not None and self._is_close(self._lead, ids, sum(len(text) for text in texts))
 
@@ -123,6 +127,7 @@ class Exact:
         if careful is None or careful.get_vocab_size() != backend.get_vocab_size():
             careful = self._careful = self._build(backend)
         careful.post_processor = backend.post_processor
+        careful.encode_special_tokens = backend.encode_special_tokens
         text, pair = (row, None) if isinstance(row, str) else row
         return careful.encode(text, pair, add_special_tokens=add_special_tokens)
 

@@ -171,7 +171,12 @@ class Tokenizer:
         if self.kind == "wordlevel":
             return rows
         special = {id for id, token in self.backend.get_added_tokens_decoder().items() if token.special}
-        again = [index for index, row in enumerate(rows) if not special.isdisjoint(row.ids)]
+        unknown, spelled = self.special.unk_id, (self.special.unk or "").lower()
+        again = [
+            index
+            for index, (text, row) in enumerate(zip(texts, rows, strict=True))
+            if any(id != unknown or spelled in text.lower() for id in special.intersection(row.ids))
+        ]
         if again:
             plain = copy.copy(self)
             plain.backend = copy.deepcopy(self.backend)
