@@ -389,8 +389,8 @@ WRONG = {
 def test_a_paradigm_that_lies_there_twice_is_not_counted_twice(tmp_path: Path) -> None:
     content = "".join(json.dumps(row) + "\n" for row in rows("agreement"))
     (tmp_path / "agreement.jsonl").write_text(content)
-    (tmp_path / "copy.jsonl.gz").write_bytes(gzip.compress(content.encode()))
-    with pytest.raises(InputError, match=r"agreement\.jsonl and copy\.jsonl both hold the paradigm agreement"):
+    (tmp_path / "agreement.jsonl.gz").write_bytes(gzip.compress(content.encode()))
+    with pytest.raises(InputError, match=r"agreement\.jsonl and agreement\.jsonl both hold the paradigm agreement"):
         evaluate(causal(), "blimp", tmp_path)
 
 

@@ -42,15 +42,15 @@ def paradigms(files: Sequence[PackedFile]) -> list[Paradigm]:
     """
     pairs: dict[str, list[tuple[str, str]]] = {}
     parts: dict[str, tuple[str, str]] = {}
-    of: dict[str, str] = {}
+    of: dict[str, PackedFile] = {}
     for file in files:
         for number, row in enumerate(file.texts(*_KEYS), start=1):
             blank = next((key for key, text in zip(_KEYS, row, strict=True) if not text.strip()), None)
             if blank is not None:
                 raise InputError(f"row {number} of {file.name} has an empty {blank!r}; leave it out")
             good, bad, field, term, name = row
-            if of.setdefault(name, file.name) != file.name:
-                raise InputError(f"{of[name]} and {file.name} both hold the paradigm {name}; leave one out")
+            if of.setdefault(name, file) is not file:
+                raise InputError(f"{of[name].name} and {file.name} both hold the paradigm {name}; leave one out")
             pairs.setdefault(name, []).append((good, bad))
             parts[name] = _PUBLISHED.get(field, field), _PUBLISHED.get(term, term)
     if not pairs:
