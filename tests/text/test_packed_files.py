@@ -6,6 +6,7 @@ What unpackers do with damaged files: test_unpack.py.
 import bz2
 import gzip
 import lzma
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -85,7 +86,7 @@ def test_the_columns_that_are_asked_for_in_their_order(tmp_path: Path) -> None:
     ("row", "said"),
     [
         ('{"a": "one"}', r"row 2 of rows\.jsonl has no text 'text'; it has 'a'"),
-        ('{"text": 3}', r"row 2 of rows\.jsonl has no text 'text'; it has 'text'"),
+        ('{"text": 3}', r"row 2 of rows\.jsonl has no text 'text'; there it has 3"),
         ("{}", r"row 2 of rows\.jsonl has no text 'text'; it has nothing"),
         ('{"text": "a \\ud800 b"}', r"row 2 of rows\.jsonl is not valid Unicode at character 3"),
     ],
@@ -100,8 +101,8 @@ def test_a_table_without_the_column(tmp_path: Path) -> None:
     polars.DataFrame({"a": ["one"], "text": [None]}, schema_overrides={"text": polars.String}).write_parquet(
         tmp_path / "rows.parquet"
     )
-    for column, there in (("b", "'a', 'text'"), ("text", "'a', 'text'")):
-        with pytest.raises(InputError, match=f"row 1 of rows.parquet has no text '{column}'; it has {there}"):
+    for column, there in (("b", "it has 'a', 'text'"), ("text", "there it has None")):
+        with pytest.raises(InputError, match=f"row 1 of rows.parquet has no text '{column}'; {there}"):
             list(packed(tmp_path / "rows.parquet").texts(column))
     (tmp_path / "rows.parquet").write_bytes(b"PAR1 no table")
     with pytest.raises(InputError, match=r"cannot read rows\.parquet: "):
@@ -117,3 +118,20 @@ def test_a_small_file_that_holds_a_lot_is_refused_on_the_way(tmp_path: Path, mon
         for _ in read:
             seen += 1
     assert seen < 10_000
+
+
+def test_a_long_text_that_comes_often_is_not_read_often_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand times a MiB in a file of a few KiB."""
+    polars.DataFrame({"text": ["a" * 2**20] * 1000, "n": [1] * 1000}).write_parquet(tmp_path / "rows.parquet")
+    assert (tmp_path / "rows.parquet").stat().st_size < 2**20
+    monkeypatch.setattr(module, "LARGEST", 2**25)
+    read = packed(tmp_path / "rows.parquet").texts("text")
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="more than 33,554,432 bytes of text"):
+            list(read)
+        assert tracemalloc.get_traced_memory()[1] < 2**28
+    finally:
+        tracemalloc.stop()

@@ -44,7 +44,8 @@ class PackedFile:
                 text = row.get(column)
                 if not isinstance(text, str):
                     there = ", ".join(map(repr, list(row)[:12])) or "nothing"
-                    raise InputError(f"row {number} of {self.name} has no text {column!r}; it has {there}")
+                    has = f"there it has {row[column]!r:.40}" if column in row else f"it has {there}"
+                    raise InputError(f"row {number} of {self.name} has no text {column!r}; {has}")
                 try:
                     left -= len(text.encode()) + _OF_A_TEXT
                 except UnicodeEncodeError as error:

@@ -25,6 +25,7 @@ from sightline.errors import InputError
 JSON_LINES = (".jsonl", ".ndjson")
 DELIMITED = (".csv", ".tsv")
 _ROWS_AT_ONCE = 4096
+_BYTES_AT_ONCE = 2**26  # of texts as Python has them: a small file may hold the same long one many times
 _LONGEST_FIELD = 2**26  # signs: the library's own limit is shorter than some texts, none lets an open quote take all
 _ROWS_FOR_KEYS = 1000  # of a JSONL file: the keys of its first rows are its columns
 
@@ -162,7 +163,9 @@ def parquet_rows(source: Path | bytes, columns: Sequence[str], name: str | None 
     with parquet_errors(name or str(source)):
         rows = polars.scan_parquet(source).select(columns)
         for some in rows.collect_batches(chunk_size=_ROWS_AT_ONCE, lazy=True):
-            yield from some.iter_rows()
+            lengths = some.select(polars.col(polars.String).str.len_bytes().max()).row(0)
+            longest = sum(length or 0 for length in lengths)
+            yield from some.iter_rows(buffer_size=min(512, 1 + _BYTES_AT_ONCE // (1 + longest)))
 
 
 @dataclass(frozen=True, kw_only=True)
