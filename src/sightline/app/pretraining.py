@@ -133,13 +133,16 @@ def _check_same(request: Request, made: Mapping[str, Any], recipe: Recipe) -> No
     from sightline.text.corpus import open_corpus
     from sightline.training.recipe import first_change
 
-    if changed := first_change(recipe.tables(), made):
-        name, now, then = changed
-        raise ConfigError(
-            f"the model in {request.out} was taught with {name}={then!r}, and now it is {now!r}; name another folder"
-            " with --out"
-        )
+    now, then = recipe.tables(), {**made, "corpus": made["corpus"].get("table")}
     folder = _folder(request, recipe)
+    if folder is None and isinstance(recipe.corpus, Mapping):
+        now["corpus"] = dict(recipe.corpus)
+    if changed := first_change(now, then):
+        name, value, before = changed
+        raise ConfigError(
+            f"the model in {request.out} was taught with {name}={before!r}, and now it is {value!r}; name another"
+            " folder with --out"
+        )
     if (
         folder is not None
         and folder.is_dir()
@@ -159,7 +162,11 @@ def _record(request: Request, under_way: Pretraining) -> dict[str, Any]:
         "changes": list(request.changes),
         **recipe.tables(),
         "stages": [asdict(stage) for stage in plan.stages],
-        "corpus": {"fingerprint": under_way.corpus.fingerprint, "tokens": under_way.corpus.train.tokens},
+        "corpus": {
+            "fingerprint": under_way.corpus.fingerprint,
+            "tokens": under_way.corpus.train.tokens,
+            "table": recipe.corpus if _folder(request, recipe) is None else None,
+        },
         "steps": plan.steps,
         "tokens": plan.tokens(plan.steps),
         "averaged_steps": under_way.averaging.steps,

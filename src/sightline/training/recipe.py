@@ -207,9 +207,10 @@ def first_change(now: Mapping[str, Any], then: Mapping[str, Any]) -> tuple[str, 
         known = then.get(table)
         if not isinstance(known, Mapping):
             continue
-        for name, value in fields.items():
-            if known.get(name) != value and not (table == "run" and name in MAY_CHANGE):
-                return f"{table}.{name}", value, known.get(name)
+        for name in {**fields, **known}:
+            value, before = fields.get(name), known.get(name)
+            if value != before and not (table == "run" and name in MAY_CHANGE):
+                return f"{table}.{name}", value, before
     return None
 
 
