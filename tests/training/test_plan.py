@@ -98,6 +98,7 @@ def test_without_time_there_is_no_further_step() -> None:
     plan = plan_of(1000)
     assert by_the_clock(plan, 7, 0.0, 1.0).steps == 7
     assert by_the_clock(plan, 7, -5.0, 1.0).steps == 7
+    assert by_the_clock(plan, 995, 0.0, 1.0).steps == 995, "however few are left"
     last = plan.tokens(1000) - plan.tokens(999)  # were the eighth step the last, it would have the last stage's shape
     assert by_the_clock(plan, 7, last - 1, 1.0).steps == 7
     assert by_the_clock(plan, 7, last, 1.0).steps == 8

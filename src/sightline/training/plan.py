@@ -87,4 +87,4 @@ def by_the_clock(plan: Plan, done: int, seconds_left: float, seconds_a_token: fl
     smallest = min(shape.rows * shape.tokens for shape in plan.shapes)
     many = range(done, done + room // smallest + 1)
     steps = done + bisect_right(many, read + room, key=lambda number: plan.of(number, done).tokens(number)) - 1
-    return plan if abs(steps - plan.steps) < MATTERS * plan.steps else plan.of(steps, done)
+    return plan if room and abs(steps - plan.steps) < MATTERS * plan.steps else plan.of(steps, done)
