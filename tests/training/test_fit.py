@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -220,6 +221,13 @@ def test_what_is_not_finite_stops_before_the_weights_change(wrong: str) -> None:
     assert same(kept, weights(model)) and training.step == 1
     assert all(bool(weight.isfinite().all()) for weight in weights(model).values())
     assert not model.training and all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_a_document_that_many_rows_are_of_is_named_once() -> None:
+    training = Training(small(), Exploding("loss"), TrainingConfig(learning_rate=0.01, warmup=0))
+    steps = [[replace(batch, rows=(7,) * len(batch.rows)) for batch in step] for step in labelled()]
+    with pytest.raises(DivergedError, match=r": 7$"):
+        list(fit(training, steps))
 
 
 def test_an_interrupt_within_an_update_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,9 @@ class TrainingConfig:
         _check("warmup", self.warmup, 0 <= self.warmup <= 1, "a share, 0 to 1")
         _check("decay", self.decay, 0 <= self.decay <= 1, "a share, 0 to 1")
         if self.schedule == "wsd" and self.warmup + self.decay > 1 + 1e-9:
-            raise ConfigError(f"warmup={self.warmup!r} and decay={self.decay!r} are more than the whole training")
+            raise ConfigError(
+                f"warmup={self.warmup!r} and decay={self.decay!r} are more than the whole training; lower one"
+            )
         _check("momentum", self.momentum, 0 <= self.momentum < 1, "0 or more and less than 1")
         _check("betas", self.betas, all(0 <= beta < 1 for beta in self.betas), "0 or more and less than 1")
         _check("eps", self.eps, self.eps > 0, "more than 0")

@@ -202,7 +202,7 @@ def _finite(
     loss = sum(weights[name] * number for name, number in zip(means, numbers, strict=True))
     if not (math.isfinite(loss) and math.isfinite(size)):
         wrong = f"the loss is {loss:.4g} but its gradient {size}" if math.isfinite(loss) else f"the loss is {loss}"
-        rows = [number for batch in batches for number in batch.rows]
+        rows = list(dict.fromkeys(number for batch in batches for number in batch.rows))
         named = f"{', '.join(map(str, rows[:50]))}{' …' if len(rows) > 50 else ''}"
         raise DivergedError(
             f"step {training.step + 1}: {wrong}; the weights are still those from before it. Lower learning_rate, or"

@@ -79,7 +79,8 @@ class PairSteps:
     stages      the shapes of the steps, one stage after the other; each begins with a pass of its own
     seed        of the order in each pass, and of all that is drawn
     short       share of the rows that are shorter than they could be, so that the model meets such
-    micro_rows  a batch of more rows than this is cut into micro-batches; changes nothing but rounding. None: never
+    micro_rows  a batch of more rows than this is cut into micro-batches; changes rounding, and what
+                dropout draws. None: never
 
     A pass cuts every document into pieces that fill a row, and reads them in random order, one a row. A piece is whole
     sentences, A some of the first. Half of the rows have the others as B; the other half have sentences of another
