@@ -213,8 +213,13 @@ def measure(work: Path, name: str, run: Run, changes: dict[str, Any], pairs: str
 
 
 def keep(path: Path, found: list[dict[str, Any]], **rest: Any) -> None:
-    """Write what was found, the runs that an earlier call measured among it, in the order they are listed above."""
+    """Write what was found, the runs that an earlier call measured among it, in the order they are listed above.
+
+    Where all of it was found before, what says on which machine stays too.
+    """
     before = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
+    if all(one in before for one in found):
+        return
     known = {one["name"]: one for one in [*before, *found]}
     runs = [known[name] for name in (*RUNS, *LONG) if name in known]
     whole = {**rest, "protocol": {"machine": machine()}, "runs": runs}
