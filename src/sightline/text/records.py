@@ -163,9 +163,9 @@ def parquet_rows(source: Path | bytes, columns: Sequence[str], name: str | None 
     with parquet_errors(name or str(source)):
         rows = polars.scan_parquet(source).select(columns)
         for some in rows.collect_batches(chunk_size=_ROWS_AT_ONCE, lazy=True):
-            lengths = some.select(polars.col(polars.String).str.len_bytes().max()).row(0)
-            longest = sum(length or 0 for length in lengths)
-            yield from some.iter_rows(buffer_size=min(512, 1 + _BYTES_AT_ONCE // (1 + longest)))
+            size = polars.sum_horizontal(1, polars.col(polars.String).str.len_bytes())
+            longest = some.select(size.max()).item() or 1
+            yield from some.iter_rows(buffer_size=min(512, 1 + _BYTES_AT_ONCE // longest))
 
 
 @dataclass(frozen=True, kw_only=True)
