@@ -193,3 +193,11 @@ def test_nothing_in_it_can_run_code(tmp_path: Path) -> None:
     path = save(tmp_path, training_of())
     assert {file.suffix for file in path.iterdir()} == {".safetensors", ".json"}
     assert json.loads((path / "training.json").read_text())["training"]["data"] == "rows"
+
+
+def test_a_checkpoint_of_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("sightline.training.checkpoint.FORMAT", 1)
+        save(tmp_path, training_of())
+    with pytest.raises(CheckpointError, match="format was 1 and would now be 2; pass the same settings"):
+        restore(tmp_path, training_of())
