@@ -82,7 +82,7 @@ def made(recipe: Recipe, corpus: Corpus) -> Pretraining:
 @pytest.mark.parametrize("kind", OBJECTIVES)
 def test_every_objective_learns(kind: str, corpus: Corpus) -> None:
     """What the validation part says gets better, and is said of each term."""
-    under_way = made(recipe(kind, steps=40, validate_every=5), corpus)
+    under_way = made(recipe(kind, steps=60, validate_every=20), corpus)
     first, *_, last = (look.scores for look in under_way.history)
     asked = [name for name in first if name not in ("next_sentence", "bits_per_byte")]
     assert asked and all(last[name] < math.log(corpus.vocabulary) for name in asked)
