@@ -27,7 +27,7 @@ def _half(count: int) -> int:
 
 def keys_of(random: numpy.random.Generator, count: int) -> list[int]:
     """Keys of an order of so many things: 64 bits for each round."""
-    # Four rounds leave one pair of neighbours too many beside each other, however many there are: few notice that.
+    # After four rounds 2.6 pairs of neighbours are still neighbours, and by chance 2, of however many: few notice that.
     rounds = max(4, 12 - _half(count))
     return random.integers(0, 2**64, rounds, dtype=numpy.uint64).tolist()
 
